@@ -1,0 +1,182 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/function_ref.h"
+#include "keyspace/records.h"
+
+namespace larder {
+
+class Shard;
+
+enum class Eviction : std::uint8_t {
+  s3fifo,
+  lru,
+  none,  ///< `noeviction`: writes are refused instead (the memory backend only)
+};
+
+/// Whose word an L1 entry rests on: a tracked connection or a database. Voiding a source voids all its
+/// entries in O(1).
+using SourceId = std::uint32_t;
+
+/// Proof that nothing was written to a key (stripe) between the sending of a read and its answer.
+using Epoch = std::uint64_t;
+
+enum class Lookup : std::uint8_t {
+  hit,     ///< the visitor saw the record
+  absent,  ///< known not to exist
+  miss,    ///< not known here
+};
+
+struct KeyspaceCounters {
+  std::uint64_t hits = 0, misses = 0, fills = 0, refused_fills = 0, evictions = 0, invalidations = 0,
+                expired = 0;
+};
+
+/// The typed, sharded, byte-budgeted, evicting table of records: the store of the memory backend, the L1 of
+/// the others.
+///
+/// Invariant: the bytes of records and tables never exceed the budget by more than the value being written.
+/// Thread:    any; a mutex per shard, all counters atomic.
+class Keyspace {
+ public:
+  struct Options {
+    std::uint64_t budget_bytes = 0;  ///< 0: holds nothing (an L1 that is turned off)
+    Eviction eviction = Eviction::s3fifo;
+    int databases = 16;
+    bool is_store = false;  ///< true: the truth itself (memory backend); entries of any size are kept
+  };
+
+  explicit Keyspace(const Options& options);
+  ~Keyspace();
+  Keyspace(const Keyspace&) = delete;
+  Keyspace& operator=(const Keyspace&) = delete;
+
+  // --- as an L1 ---
+
+  /// Shows a valid, live record to `visit` under the shard's lock: copy what you need, quickly. Counts hits
+  /// and misses.
+  Lookup read(const KeyRef& key, UnixMs now_ms, FunctionRef<void(const Item&)> visit);
+
+  /// The key's epoch: note it before a read is sent, hand it to fill().
+  [[nodiscard]] Epoch epoch(std::uint64_t hash) const noexcept;
+
+  /// Stores what a backend answered, unless the epoch moved, the source was voided since `noted` or it is too
+  /// big for L1.
+  bool fill(const KeyRef& key, ByteView value, UnixMs expire_at, Epoch noted, SourceId source,
+            std::uint32_t source_generation);
+
+  /// Stores that the key does not exist; `expire_at` bounds how long that is believed.
+  bool fill_absent(const KeyRef& key, UnixMs expire_at, Epoch noted, SourceId source,
+                   std::uint32_t source_generation);
+
+  /// Moves the key's epoch and drops its record in one database: a write through this Larder was parsed or
+  /// answered.
+  void void_key(const KeyRef& key) noexcept;
+
+  /// The same in all databases: Redis' invalidation pushes do not say which.
+  void void_key_everywhere(ByteView key) noexcept;
+
+  /// Voids everything in O(1) and moves all epochs; memory comes back as eviction passes by.
+  void void_all() noexcept;
+
+  /// Registers a source of truth.
+  [[nodiscard]] SourceId add_source();
+
+  /// All entries of the source are void from now on; fills with the old generation are refused.
+  void void_source(SourceId source) noexcept;
+
+  /// The generation to pass to fill(); odd or even has no meaning, it only moves.
+  [[nodiscard]] std::uint32_t source_generation(SourceId source) const noexcept;
+
+  /// True when the L1 holds anything at all (budget > 0).
+  [[nodiscard]] bool enabled() const noexcept { return budget_bytes_ > 0; }
+
+  // --- as a store ---
+
+  /// The shards of some keys, locked; what handlers of the memory backend work on.
+  class Locked;
+
+  [[nodiscard]] std::uint64_t size(int db) const noexcept;
+  void clear(int db);
+  void clear_all();
+  void swap(int db_a, int db_b);
+
+  /// One step of a SCAN: visits about `count` live records from `cursor` on; every record that exists during
+  /// the whole iteration is visited at least once. Returns the next cursor; 0 = the iteration is complete.
+  /// Units: cursors are below 2^48 (JavaScript clients read them as doubles).
+  std::uint64_t scan(int db, std::uint64_t cursor, std::size_t count, UnixMs now_ms,
+                     FunctionRef<void(ByteView key, const Item&)> visit);
+
+  /// A live key picked at random (uniform over the hash space); false when the database is empty.
+  bool random_key(int db, UnixMs now_ms, Bytes& key);
+
+  // --- upkeep ---
+
+  /// Frees expired (and, in an L1, void) records in a bounded number of slots; returns how many. Called by a
+  /// timer.
+  std::size_t sweep(std::size_t slots, UnixMs now_ms);
+
+  /// True when `noeviction` is chosen and the budget is used up: writes that need memory answer -OOM.
+  [[nodiscard]] bool out_of_memory() const noexcept;
+
+  void set_budget(std::uint64_t bytes);
+  [[nodiscard]] std::uint64_t budget_bytes() const noexcept { return budget_bytes_; }
+  void set_eviction(Eviction eviction);
+  [[nodiscard]] Eviction eviction() const noexcept { return eviction_; }
+  [[nodiscard]] std::uint64_t used_bytes() const noexcept;
+  [[nodiscard]] std::uint64_t entries() const noexcept;
+  [[nodiscard]] KeyspaceCounters counters() const noexcept;
+  void reset_counters() noexcept;
+
+ private:
+  [[nodiscard]] Shard& shard_of(std::uint64_t hash) noexcept;
+  [[nodiscard]] int physical(int db) const noexcept;
+  bool fill_record(const KeyRef& key, ByteView value, UnixMs expire_at, Epoch noted, SourceId source,
+                   std::uint32_t source_generation, bool absent);
+  [[nodiscard]] bool is_valid(SourceId source, std::uint32_t generation) const noexcept;
+  void enforce_budget(Shard& nearest) noexcept;
+
+  const Options options_;
+  std::atomic<std::uint64_t> budget_bytes_;
+  std::atomic<Eviction> eviction_;
+  std::vector<std::unique_ptr<Shard>> shards_;  ///< a power of two
+  std::unique_ptr<std::atomic<std::uint32_t>[]> stripes_;
+  std::atomic<std::uint32_t> global_epoch_{0};
+  std::unique_ptr<std::atomic<std::uint32_t>[]> sources_;  ///< generations
+  std::atomic<SourceId> source_count_{0};
+  std::atomic<std::size_t> sweep_position_{0};
+};
+
+/// Locks the shards of `keys`, in shard order, for as long as it lives.
+///
+/// After the handler has run, the destructor unlocks and evicts down to the budget.
+class Keyspace::Locked final : public Records {
+ public:
+  Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixMs now_ms);
+  ~Locked();
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+  std::optional<Item> find(const KeyRef& key) override;
+  void put(const KeyRef& key, ByteView value, UnixMs expire_at) override;
+  std::span<char> edit(const KeyRef& key, std::size_t size) override;
+  void set_expiry(const KeyRef& key, UnixMs expire_at) override;
+  bool erase(const KeyRef& key) override;
+  std::size_t memory_usage(const KeyRef& key) override;
+  int frequency(const KeyRef& key) override;
+
+ private:
+  Keyspace& keyspace_;
+  const UnixMs now_ms_;
+  std::vector<Shard*> locked_;  ///< ascending, distinct
+};
+
+}  // namespace larder

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "base/bytes.h"
+
+namespace larder {
+
+/// The data type of a record, in the words of Redis' TYPE.
+enum class Type : unsigned char { none, string };
+
+[[nodiscard]] constexpr ByteView type_name(Type type) noexcept {
+  return type == Type::string ? "string" : "none";
+}
+
+}  // namespace larder
