@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Runs the integration tests: `run.py [names...] [--larder PATH]`.
+
+A test is a function `test_*(lab)` of a module `*_test.py` in this folder; a name selects the tests that contain it.
+With `--larder redis-server` a redis-server stands in for Larder: what fails then is a fault of the tests.
+"""
+
+import argparse
+import concurrent.futures
+import importlib
+import multiprocessing
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+from support.lab import Lab, Skip  # noqa: E402
+from support.servers import PostgresServer  # noqa: E402
+
+TEST_SECONDS = 150
+
+
+class Case:
+    """One test function, on one backend when it is written for several."""
+
+    def __init__(self, module, function, backend):
+        self.module = module
+        self.function = function.__name__
+        self.backend = backend
+        self.alone = getattr(function, "alone", False)
+        suffix = f"[{backend}]" if backend else ""
+        self.name = f"{module.removesuffix('_test')}.{self.function.removeprefix('test_')}{suffix}"
+
+    def call(self, lab):
+        function = getattr(importlib.import_module(self.module), self.function)
+        function(lab, self.backend) if self.backend else function(lab)
+
+
+class Outcome:
+    def __init__(self, name, status, seconds, notes, details):
+        self.name, self.status, self.seconds, self.notes, self.details = name, status, seconds, notes, details
+
+    def print(self):
+        print(f"{self.status:7} {self.seconds:7.2f} s  {self.name}", flush=True)
+        for note in self.notes:
+            print(f"{'':19}{note}", flush=True)
+        if self.details:
+            print(self.details, flush=True)
+
+
+def discover():
+    for path in sorted(HERE.glob("*_test.py")):
+        module = importlib.import_module(path.stem)
+        functions = [value for name, value in vars(module).items()
+                     if name.startswith("test_") and value.__module__ == path.stem]
+        for function in functions:
+            for backend in getattr(function, "backends", (None,)):
+                yield Case(path.stem, function, backend)
+
+
+def run_case(case, arguments, template, temporary_root):
+    """Runs in a worker process; never raises."""
+    started = time.monotonic()
+    lab = Lab(arguments.larder, template, arguments, temporary_root)
+    signal.signal(signal.SIGALRM, raise_timeout)
+    signal.alarm(TEST_SECONDS)
+    status, details = "passed", ""
+    try:
+        try:
+            case.call(lab)
+        finally:
+            lab.stop_servers()
+    except Skip as skip:
+        status, details = "skipped", f"{'':19}{skip}"
+    except Exception:  # whatever it was, the test has failed and the others go on
+        status, details = "failed", f"{traceback.format_exc()}{lab.logs()}"
+    finally:
+        signal.alarm(0)
+        lab.close()
+    return Outcome(case.name, status, time.monotonic() - started, lab.notes, details)
+
+
+def raise_timeout(*_):
+    raise TimeoutError(f"the test took more than {TEST_SECONDS} s")
+
+
+def run_all(cases, arguments, template, temporary_root):
+    """Outcomes as they come: first the tests that may share the machine, then each of the others alone."""
+    context = multiprocessing.get_context("fork")
+    for alone, jobs in ((False, arguments.jobs), (True, 1)):
+        with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
+            running = [pool.submit(run_case, case, arguments, template, temporary_root)
+                       for case in cases if case.alone == alone]
+            for future in concurrent.futures.as_completed(running):
+                yield future.result()
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="run only tests whose name contains one of these")
+    parser.add_argument("--larder", default=str(HERE.parent.parent / "build" / "larder"), help="the binary to test")
+    parser.add_argument("--seed", type=int, default=1, help="of the random tests")
+    parser.add_argument("--rounds", type=int, default=1, help="random tests run this many times as much")
+    parser.add_argument("--jobs", type=int, default=2, help="tests that run at the same time")
+    parser.add_argument("--list", action="store_true", help="only print the names")
+    arguments = parser.parse_args()
+    found = shutil.which(arguments.larder)
+    if not found:
+        parser.error(f"no program at {arguments.larder}: build it first, or name it with --larder")
+    arguments.larder = str(pathlib.Path(found).absolute())
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    cases = [case for case in discover() if not arguments.names or any(name in case.name for name in arguments.names)]
+    if arguments.list:
+        print("\n".join(case.name for case in cases))
+        return 0
+    temporary_root = tempfile.mkdtemp(prefix="larder-test-")
+    pathlib.Path(temporary_root).chmod(0o755)
+    counts = dict.fromkeys(("passed", "failed", "skipped"), 0)
+    try:
+        template = PostgresServer.make_template(temporary_root)
+        for outcome in run_all(cases, arguments, template, temporary_root):
+            outcome.print()
+            counts[outcome.status] += 1
+    finally:
+        shutil.rmtree(temporary_root, ignore_errors=True)
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    return 1 if counts["failed"] or not cases else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

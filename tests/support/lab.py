@@ -1,0 +1,117 @@
+"""What a test function is given: it starts servers, and whatever it started is gone when the test ends."""
+
+import contextlib
+import functools
+import pathlib
+import shutil
+import tempfile
+
+from support.servers import LarderServer, PostgresServer, RedisServer, StandInServer
+
+BACKENDS = ("memory", "postgres", "redis")
+
+
+class Skip(Exception):
+    """Raised by a test that cannot run here; the text says what is missing."""
+
+
+def on_backends(*backends):
+    """Makes one test per backend out of `test(lab, backend)`."""
+
+    def mark(test):
+        test.backends = backends or BACKENDS
+        return test
+
+    return mark
+
+
+def alone(test):
+    """The test measures memory or loads the machine: nothing else runs beside it."""
+    test.alone = True
+    return test
+
+
+class Lab:
+    """Servers and files of one test.
+
+    Invariant: close() stops the servers in the reverse order of their start and removes their directories, whatever
+    the test did.
+    """
+
+    def __init__(self, binary, template, arguments, temporary_root):
+        self.binary = pathlib.Path(binary)
+        self.arguments = arguments
+        self.notes = []
+        self.servers = []
+        self._template = template
+        self._directory = pathlib.Path(tempfile.mkdtemp(dir=temporary_root))
+        self._directory.chmod(0o755)  # PostgreSQL's user must be able to pass
+        self._stack = contextlib.ExitStack()
+
+    def redis(self, *options):
+        return self._adopt(RedisServer(self.path("redis"), *options))
+
+    def postgres(self):
+        return self._adopt(PostgresServer(self.path("postgres"), self._template))
+
+    def behind(self, backend):
+        """A fresh server for that backend; None for memory, which needs none."""
+        return {"memory": lambda: None, "postgres": self.postgres, "redis": self.redis}[backend]()
+
+    def larder(self, backend="memory", behind=None, **settings):
+        """Larder on `backend`; starts what it needs behind it unless `behind` is given."""
+        behind = behind or self.behind(backend)
+        server_type = StandInServer if self.stand_in else LarderServer
+        return self._adopt(server_type(self.binary, self.path("larder"), backend, behind, **settings))
+
+    @property
+    def stand_in(self):
+        return self.binary.name == "redis-server"
+
+    @functools.cached_property
+    def sanitized(self):
+        """Built with a sanitizer: memory and speed say nothing then."""
+        program = self.binary.read_bytes()
+        return b"__asan_init" in program or b"__tsan_init" in program
+
+    def path(self, name):
+        """A path in the test's own directory that no one uses yet."""
+        number = 1
+        while (candidate := self._directory / f"{name}{number}").exists():
+            number += 1
+        return candidate
+
+    def closing(self, resource):
+        """Closes `resource` at the end of the test."""
+        self._stack.callback(resource.close)
+        return resource
+
+    def note(self, text):
+        """A line printed below the test's own."""
+        self.notes.append(text)
+
+    def skip(self, reason):
+        raise Skip(reason)
+
+    def logs(self):
+        return "".join(f"--- log of {server.name} (pid {server.process.pid}):\n{server.process.log()}"
+                       for server in self.servers)
+
+    def stop_servers(self):
+        """Ends the servers and raises what the first of them did wrong at its end."""
+        self._stack.close()
+
+    def close(self):
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _adopt(self, server):
+        self.servers.append(server)
+        self._stack.callback(stop_if_running, server)
+        return server
+
+
+def stop_if_running(server):
+    if server.process.running():
+        server.stop()
+    elif isinstance(server, LarderServer) and server.process.wait(0) not in (0, -9):
+        raise AssertionError(f"larder ended by itself with exit code {server.process.wait(0)}")

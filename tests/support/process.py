@@ -1,0 +1,99 @@
+"""A server process that belongs to a test: started, watched and stopped by its pid."""
+
+import ctypes
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent():
+    """Runs in the child: a test runner that is killed leaves no servers behind."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_port():
+    """A port nobody listens on, below the range from which the kernel takes ports for outgoing connections.
+
+    From inside that range another test's client could take the port before the server has bound it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+class Process:
+    """Invariant: once stop() has returned the process is gone and has been waited for."""
+
+    def __init__(self, command, log_path, env=None, user=None, cwd=None):
+        self.command = [str(word) for word in command]
+        self.log_path = pathlib.Path(log_path)
+        with open(self.log_path, "ab") as log:
+            self._popen = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=env,
+                user=user,
+                group=user_group(user),
+                extra_groups=[] if user else None,
+                cwd=cwd,
+                preexec_fn=_die_with_parent,
+            )
+
+    @property
+    def pid(self):
+        return self._popen.pid
+
+    def running(self):
+        return self._popen.poll() is None
+
+    def send_signal(self, number):
+        self._popen.send_signal(number)
+
+    def wait(self, seconds):
+        """Exit code; TimeoutError when it still runs."""
+        try:
+            return self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{self.command[0]} (pid {self.pid}) still runs after {seconds} s") from None
+
+    def stop(self, number=signal.SIGTERM, seconds=20):
+        """Asks it to end and returns the exit code; kills it when it does not listen."""
+        if self.running():
+            self.send_signal(signal.SIGCONT)
+            self.send_signal(number)
+        try:
+            return self.wait(seconds)
+        except TimeoutError:
+            self.kill()
+            raise
+
+    def kill(self):
+        self._popen.kill()
+        return self._popen.wait()
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def user_group(user):
+    import pwd
+
+    return pwd.getpwnam(user).pw_gid if user else None
