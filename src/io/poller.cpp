@@ -1,0 +1,120 @@
+#include "io/poller.h"
+
+#include <algorithm>
+#include <array>
+#include <sys/epoll.h>
+#include <system_error>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+
+namespace larder {
+
+namespace asio = boost::asio;
+
+struct Poller::Impl {
+  asio::io_context& io;
+  asio::posix::stream_descriptor epoll;
+  std::array<epoll_event, 512> ready;
+  int ready_count = 0;
+  bool serving = false;
+  bool hooks_posted = false;
+  std::vector<std::function<void()>> once;
+  std::vector<std::function<void()>> always;
+
+  Impl(asio::io_context& context, int epoll_fd) : io(context), epoll(context, epoll_fd) {}
+};
+
+namespace {
+
+int make_epoll() {
+  const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  return fd;
+}
+
+void control(int epoll_fd, int operation, int fd, std::uint32_t events, Pollable& target) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &target;
+  if (::epoll_ctl(epoll_fd, operation, fd, &event) < 0)
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+}
+
+}  // namespace
+
+Poller::Poller(asio::io_context& io) : impl_(std::make_unique<Impl>(io, make_epoll())) {
+  wait();
+}
+
+Poller::~Poller() = default;
+
+void Poller::add(int fd, std::uint32_t events, Pollable& target) {
+  control(impl_->epoll.native_handle(), EPOLL_CTL_ADD, fd, events, target);
+}
+
+void Poller::modify(int fd, std::uint32_t events, Pollable& target) {
+  control(impl_->epoll.native_handle(), EPOLL_CTL_MOD, fd, events, target);
+}
+
+void Poller::remove(int fd, Pollable& target) noexcept {
+  ::epoll_ctl(impl_->epoll.native_handle(), EPOLL_CTL_DEL, fd, nullptr);
+  // Events of this batch that were reported before the removal must not reach a dead object.
+  for (int i = 0; i < impl_->ready_count; ++i)
+    if (impl_->ready[static_cast<std::size_t>(i)].data.ptr == &target)
+      impl_->ready[static_cast<std::size_t>(i)].data.ptr = nullptr;
+}
+
+void Poller::at_end_of_batch(std::function<void()> hook) {
+  impl_->once.push_back(std::move(hook));
+  if (impl_->serving || impl_->hooks_posted) return;
+  impl_->hooks_posted = true;
+  asio::post(impl_->io, [this] { run_hooks(); });
+}
+
+void Poller::at_every_end_of_batch(std::function<void()> hook) {
+  impl_->always.push_back(std::move(hook));
+}
+
+void Poller::wait() {
+  impl_->epoll.async_wait(asio::posix::stream_descriptor::wait_read,
+                          [this](const boost::system::error_code& error) {
+                            if (error) return;  // the poller is being destroyed
+                            serve();
+                            wait();
+                          });
+}
+
+void Poller::serve() {
+  Impl& state = *impl_;
+  const int count =
+      ::epoll_wait(state.epoll.native_handle(), state.ready.data(), static_cast<int>(state.ready.size()), 0);
+  state.ready_count = std::max(count, 0);
+  state.serving = true;
+  for (int i = 0; i < state.ready_count; ++i) {
+    const epoll_event event = state.ready[static_cast<std::size_t>(i)];
+    if (event.data.ptr != nullptr) static_cast<Pollable*>(event.data.ptr)->on_ready(event.events);
+  }
+  state.ready_count = 0;
+  state.serving = false;
+  run_hooks();
+}
+
+void Poller::run_hooks() {
+  Impl& state = *impl_;
+  state.hooks_posted = false;
+  // A hook may ask for another one (an upstream flush that fails answers clients, which then flush): until
+  // none is left.
+  while (!state.once.empty()) {
+    std::vector<std::function<void()>> hooks;
+    hooks.swap(state.once);
+    state.serving = true;
+    for (const auto& hook : hooks) hook();
+    state.serving = false;
+  }
+  for (const auto& hook : state.always) hook();
+}
+
+}  // namespace larder
