@@ -1,0 +1,77 @@
+#include "base/log.h"
+
+#include <atomic>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+namespace larder::log {
+namespace {
+
+std::atomic<LogLevel> current_level{LogLevel::info};
+
+spdlog::level::level_enum spdlog_level(LogLevel level) noexcept {
+  switch (level) {
+    case LogLevel::error:
+      return spdlog::level::err;
+    case LogLevel::warning:
+      return spdlog::level::warn;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::debug:
+      break;
+  }
+  return spdlog::level::debug;
+}
+
+// Coloured only when stderr is a terminal. Never destroyed: threads may log until the process is gone.
+spdlog::logger& logger() {
+  static spdlog::logger* const instance = [] {
+    auto* made = new spdlog::logger("larder", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+    made->set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
+                                                                    spdlog::pattern_time_type::utc));
+    made->set_level(spdlog::level::debug);
+    made->flush_on(spdlog::level::debug);
+    return made;
+  }();
+  return *instance;
+}
+
+bool is_control(char c) noexcept {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte < 0x20 || byte == 0x7f;
+}
+
+std::string on_one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      line += "\\n";
+    } else if (is_control(c)) {
+      fmt::format_to(std::back_inserter(line), "\\x{:02x}", static_cast<unsigned char>(c));
+    } else {
+      line += c;
+    }
+  }
+  return line;
+}
+
+}  // namespace
+
+void set_level(LogLevel level) noexcept {
+  current_level.store(level, std::memory_order_relaxed);
+}
+
+bool enabled(LogLevel level) noexcept {
+  return level <= current_level.load(std::memory_order_relaxed);
+}
+
+void write(LogLevel level, std::string_view text) {
+  logger().log(spdlog_level(level), on_one_line(text));
+}
+
+}  // namespace larder::log
