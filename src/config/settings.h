@@ -1,0 +1,115 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+
+// What a Larder can be told, as plain structs. The member initialisers are the defaults; config/keys.cpp
+// gives every member its name, its limits and its words, and config/load.h fills them in.
+namespace larder::config {
+
+/// A sentence for the person at the terminal: where (file and line, flag or variable), what was found, what
+/// is allowed.
+class ConfigError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+enum class Environment { unset, production, development, test };
+enum class BackendKind { automatic, redis, postgres, memory };
+enum class Eviction { s3fifo, lru, noeviction };
+enum class Durability { unlogged, durable };
+
+/// Bounds of what may wait to be sent to one client; 0 is no bound.
+struct OutputLimit {
+  std::uint64_t hard_bytes = 0;
+  std::uint64_t soft_bytes = 0;  // for longer than soft_time
+  std::chrono::seconds soft_time{0};
+
+  bool operator==(const OutputLimit&) const = default;
+};
+
+struct ServerSettings {
+  std::vector<std::string> bind{"127.0.0.1"};
+  std::uint16_t port = 6379;  // 0: a free one
+  std::string unixsocket;     // empty: none
+  std::uint32_t unixsocket_mode = 0700;
+  unsigned workers = 0;  // 0: one per core, see worker_count()
+  std::string requirepass;
+  bool allow_unprotected = false;
+  unsigned databases = 16;
+  unsigned max_clients = 10'000;
+  std::chrono::seconds timeout{0};
+  std::chrono::seconds tcp_keepalive{300};
+  std::uint64_t max_bulk_bytes = 512ULL << 20;
+  std::uint64_t query_buffer_limit_bytes = 1ULL << 30;
+  OutputLimit normal_output_limit;
+  OutputLimit pubsub_output_limit{32ULL << 20, 8ULL << 20, std::chrono::seconds(60)};
+  bool slowlog = true;
+  std::chrono::microseconds slowlog_slower_than{10'000};
+  std::uint64_t slowlog_max_len = 128;
+  std::chrono::milliseconds shutdown_deadline{10'000};
+};
+
+/// A quarter of the memory of the machine or of its cgroup, whichever is less, in whole megabytes.
+[[nodiscard]] std::uint64_t default_l1_bytes();
+
+struct L1Settings {
+  std::uint64_t memory_bytes = default_l1_bytes();  // 0: off
+  Eviction eviction = Eviction::s3fifo;
+  std::chrono::milliseconds untracked_ttl{0};  // 0: no L1 over a Redis that cannot track
+};
+
+struct RedisSettings {
+  std::string url;
+  std::string cluster_nodes;
+  std::chrono::milliseconds connect_timeout{2'000};
+  std::chrono::milliseconds command_timeout{5'000};
+  std::chrono::milliseconds ping_interval{1'000};
+  std::chrono::milliseconds ping_timeout{2'000};
+};
+
+struct PostgresSettings {
+  std::string url;             // URL or libpq conninfo
+  std::string libpq_variable;  // the PG* variable that names a database, if one is set
+  std::string schema = "larder";
+  Durability durability = Durability::unlogged;
+  unsigned lanes = 2;  // connections per worker
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds command_timeout{10'000};
+  std::filesystem::path data_dir;  // of the private PostgreSQL; load() fills in the default
+};
+
+struct CacheSettings {
+  std::chrono::milliseconds default_ttl{0};  // 0: none
+  bool compression = false;
+};
+
+struct Settings {
+  /// What the command line asks the process to do.
+  enum class Task { serve, check_config, print_help, print_version };
+
+  Task task = Task::serve;
+  Environment environment = Environment::unset;
+  BackendKind backend = BackendKind::automatic;
+  LogLevel log_level = LogLevel::info;
+  ServerSettings server;
+  L1Settings l1;
+  RedisSettings redis;
+  PostgresSettings postgres;
+  CacheSettings cache;
+
+  /// Key name -> where its value came from: "--port", "DATABASE_URL", "larder.toml:12". Defaults are absent.
+  std::map<std::string, std::string, std::less<>> origins;
+};
+
+/// The number of worker threads: as set, or one per core.
+[[nodiscard]] unsigned worker_count(const ServerSettings& server);
+
+}  // namespace larder::config
