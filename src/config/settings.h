@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
+#include "config/machine.h"
 
 // What a Larder can be told, as plain structs. The member initialisers are the defaults; config/keys.cpp
 // gives every member its name, its limits and its words, and config/load.h fills them in.
@@ -51,24 +53,20 @@ struct ServerSettings {
   std::uint64_t query_buffer_limit_bytes = 1ULL << 30;
   OutputLimit normal_output_limit;
   OutputLimit pubsub_output_limit{32ULL << 20, 8ULL << 20, std::chrono::seconds(60)};
-  bool slowlog = true;
-  std::chrono::microseconds slowlog_slower_than{10'000};
+  std::optional<std::chrono::microseconds> slowlog_slower_than{10'000};  // none: no slow log
   std::uint64_t slowlog_max_len = 128;
   std::chrono::milliseconds shutdown_deadline{10'000};
 };
 
-/// A quarter of the memory of the machine or of its cgroup, whichever is less, in whole megabytes.
-[[nodiscard]] std::uint64_t default_l1_bytes();
-
 struct L1Settings {
-  std::uint64_t memory_bytes = default_l1_bytes();  // 0: off
+  std::uint64_t memory_bytes = memory_share_bytes(25);  // 0: off
   Eviction eviction = Eviction::s3fifo;
   std::chrono::milliseconds untracked_ttl{0};  // 0: no L1 over a Redis that cannot track
 };
 
 struct RedisSettings {
   std::string url;
-  std::string cluster_nodes;
+  std::string cluster_nodes;  // known, so that it can be refused
   std::chrono::milliseconds connect_timeout{2'000};
   std::chrono::milliseconds command_timeout{5'000};
   std::chrono::milliseconds ping_interval{1'000};
@@ -83,12 +81,22 @@ struct PostgresSettings {
   unsigned lanes = 2;  // connections per worker
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds command_timeout{10'000};
-  std::filesystem::path data_dir;  // of the private PostgreSQL; load() fills in the default
+  std::filesystem::path data_dir;  // of the private PostgreSQL; load() puts the default in place of ""
 };
 
 struct CacheSettings {
   std::chrono::milliseconds default_ttl{0};  // 0: none
   bool compression = false;
+};
+
+/// Who set a value, and how a person finds it.
+struct Origin {
+  enum class Source { flag, variable, file };
+
+  Source source;
+  std::string name;  // "--port", "DATABASE_URL", "larder.toml:12"
+
+  bool operator==(const Origin&) const = default;
 };
 
 struct Settings {
@@ -105,8 +113,8 @@ struct Settings {
   PostgresSettings postgres;
   CacheSettings cache;
 
-  /// Key name -> where its value came from: "--port", "DATABASE_URL", "larder.toml:12". Defaults are absent.
-  std::map<std::string, std::string, std::less<>> origins;
+  /// By key name ("server.port"); a key that has its default is absent.
+  std::map<std::string, Origin, std::less<>> origins;
 };
 
 /// The number of worker threads: as set, or one per core.
