@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "base/bytes.h"
@@ -14,7 +15,9 @@
 
 namespace larder {
 
+class Record;
 class Shard;
+struct Stamp;
 
 enum class Eviction : std::uint8_t {
   s3fifo,
@@ -51,7 +54,6 @@ class Keyspace {
     std::uint64_t budget_bytes = 0;  ///< 0: holds nothing (an L1 that is turned off)
     Eviction eviction = Eviction::s3fifo;
     int databases = 16;
-    bool is_store = false;  ///< true: the truth itself (memory backend); entries of any size are kept
   };
 
   explicit Keyspace(const Options& options);
@@ -131,28 +133,46 @@ class Keyspace {
   [[nodiscard]] std::uint64_t budget_bytes() const noexcept { return budget_bytes_; }
   void set_eviction(Eviction eviction);
   [[nodiscard]] Eviction eviction() const noexcept { return eviction_; }
-  [[nodiscard]] std::uint64_t used_bytes() const noexcept;
+  [[nodiscard]] std::uint64_t used_bytes() const noexcept {
+    return total_bytes_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] std::uint64_t entries() const noexcept;
   [[nodiscard]] KeyspaceCounters counters() const noexcept;
   void reset_counters() noexcept;
 
  private:
+  [[nodiscard]] std::size_t shard_index(std::uint64_t hash) const noexcept;
   [[nodiscard]] Shard& shard_of(std::uint64_t hash) noexcept;
-  [[nodiscard]] int physical(int db) const noexcept;
-  bool fill_record(const KeyRef& key, ByteView value, UnixMs expire_at, Epoch noted, SourceId source,
-                   std::uint32_t source_generation, bool absent);
-  [[nodiscard]] bool is_valid(SourceId source, std::uint32_t generation) const noexcept;
+  [[nodiscard]] std::uint32_t hash_in(const KeyRef& key) const noexcept {
+    return static_cast<std::uint32_t>((key.hash << shard_bits_) >> 32);
+  }
+  /// SWAPDB exchanges two entries of the map with all shards locked; reading it needs one lock.
+  [[nodiscard]] int physical(int db) const noexcept { return physical_db_[static_cast<std::size_t>(db)]; }
+  [[nodiscard]] std::uint64_t share() const noexcept { return budget_bytes_ >> shard_bits_; }
+  [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_all() const;
+
+  bool fill_record(const KeyRef& key, const Item& item, Epoch noted, Stamp stamp);
+  void move_epoch(std::uint64_t hash) noexcept;
+  void erase_if_found(Shard& shard, int physical_db, const KeyRef& key) noexcept;
+  [[nodiscard]] bool is_current(Stamp stamp) const noexcept;
+  [[nodiscard]] bool is_void(const Record& record) const noexcept;
+  std::size_t sweep_shard(Shard& shard, std::size_t& slots, UnixMs now_ms);
   void enforce_budget(Shard& nearest) noexcept;
 
   const Options options_;
   std::atomic<std::uint64_t> budget_bytes_;
   std::atomic<Eviction> eviction_;
-  std::vector<std::unique_ptr<Shard>> shards_;  ///< a power of two
+  const int shard_bits_;
+  std::atomic<std::uint64_t> total_bytes_{0};
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<int> physical_db_;
   std::unique_ptr<std::atomic<std::uint32_t>[]> stripes_;
   std::atomic<std::uint32_t> global_epoch_{0};
   std::unique_ptr<std::atomic<std::uint32_t>[]> sources_;  ///< generations
   std::atomic<SourceId> source_count_{0};
   std::atomic<std::size_t> sweep_position_{0};
+  std::atomic<std::size_t> evict_position_{0};
+  std::jthread reaper_;
 };
 
 /// Locks the shards of `keys`, in shard order, for as long as it lives.
@@ -174,9 +194,13 @@ class Keyspace::Locked final : public Records {
   int frequency(const KeyRef& key) override;
 
  private:
+  [[nodiscard]] Record* record(const KeyRef& key);
+  [[nodiscard]] static bool fits_in_place(const Record& old, bool expires, std::size_t value_size) noexcept;
+
   Keyspace& keyspace_;
   const UnixMs now_ms_;
-  std::vector<Shard*> locked_;  ///< ascending, distinct
+  Shard* single_ = nullptr;           ///< the usual case: one key
+  std::vector<std::size_t> indexes_;  ///< several keys: shards, ascending, distinct
 };
 
 }  // namespace larder

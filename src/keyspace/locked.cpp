@@ -1,0 +1,114 @@
+#include <algorithm>
+#include <cstring>
+
+#include "keyspace/keyspace.h"
+#include "keyspace/shard.h"
+
+namespace larder {
+
+Keyspace::Locked::Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixMs now_ms)
+    : keyspace_(keyspace), now_ms_(now_ms) {
+  if (keys.size() == 1) {
+    single_ = &keyspace.shard_of(keys.front().hash);
+    single_->mutex.lock();
+    return;
+  }
+  // In shard order, so that two commands never wait for each other.
+  for (const KeyRef& key : keys) indexes_.push_back(keyspace.shard_index(key.hash));
+  std::ranges::sort(indexes_);
+  indexes_.erase(std::unique(indexes_.begin(), indexes_.end()), indexes_.end());
+  for (const std::size_t index : indexes_) keyspace.shards_[index]->mutex.lock();
+}
+
+Keyspace::Locked::~Locked() {
+  if (single_ != nullptr) {
+    single_->mutex.unlock();
+    keyspace_.enforce_budget(*single_);
+  }
+  for (const std::size_t index : indexes_) keyspace_.shards_[index]->mutex.unlock();
+  for (const std::size_t index : indexes_) keyspace_.enforce_budget(*keyspace_.shards_[index]);
+}
+
+/// The live record; an expired one is freed on the way.
+Record* Keyspace::Locked::record(const KeyRef& key) {
+  Shard& shard = keyspace_.shard_of(key.hash);
+  const std::uint32_t hash = keyspace_.hash_in(key);
+  Record* found = shard.find(keyspace_.physical(key.db), hash, key.bytes);
+  if (found == nullptr || !found->is_expired(now_ms_)) return found;
+  shard.counters.expired.fetch_add(1, std::memory_order_relaxed);
+  shard.erase(*found, hash);
+  return nullptr;
+}
+
+std::optional<Item> Keyspace::Locked::find(const KeyRef& key) {
+  Record* found = record(key);
+  auto& counters = keyspace_.shard_of(key.hash).counters;
+  (found != nullptr ? counters.hits : counters.misses).fetch_add(1, std::memory_order_relaxed);
+  if (found == nullptr) return std::nullopt;
+  keyspace_.shard_of(key.hash).touch(*found, keyspace_.eviction());
+  return Item{found->value(), found->expire_at(), found->type()};
+}
+
+void Keyspace::Locked::put(const KeyRef& key, ByteView value, UnixMs expire_at) {
+  Shard& shard = keyspace_.shard_of(key.hash);
+  const bool expires = expire_at != kNoExpiry;
+  Record* old = record(key);
+  if (old == nullptr || !fits_in_place(*old, expires, value.size())) {
+    old = &shard.put(keyspace_.physical(key.db), keyspace_.hash_in(key), key.bytes, {expires, false},
+                     value.size(), keyspace_.eviction());
+  } else {
+    old->set_value_size(value.size());
+    shard.touch(*old, keyspace_.eviction());
+  }
+  std::memcpy(old->value_data(), value.data(), value.size());
+  if (old->layout().expiry) old->set_expire_at(expire_at);
+}
+
+/// An overwrite reuses the allocation when the value fits and does not waste half of it.
+bool Keyspace::Locked::fits_in_place(const Record& old, bool expires, std::size_t value_size) noexcept {
+  if (old.layout().expiry != expires) return false;
+  const std::size_t needed = Record::size_for(old.layout(), old.key().size(), value_size);
+  const std::size_t allocated = Shard::bytes_of(old);
+  return needed + 8 <= allocated && needed * 2 >= allocated;
+}
+
+std::span<char> Keyspace::Locked::edit(const KeyRef& key, std::size_t size) {
+  Shard& shard = keyspace_.shard_of(key.hash);
+  Record* found = record(key);
+  if (found == nullptr) {
+    put(key, Bytes(size, '\0'), kNoExpiry);
+    found = record(key);
+    return {found->value_data(), size};
+  }
+  const std::size_t old_size = found->value().size();
+  Record& resized = shard.resize(*found, keyspace_.hash_in(key), size);
+  if (size > old_size) std::memset(resized.value_data() + old_size, 0, size - old_size);
+  return {resized.value_data(), size};
+}
+
+void Keyspace::Locked::set_expiry(const KeyRef& key, UnixMs expire_at) {
+  Record* found = record(key);
+  if (found == nullptr) return;
+  if (found->layout().expiry) return found->set_expire_at(expire_at);
+  if (expire_at != kNoExpiry) put(key, Bytes(found->value()), expire_at);
+}
+
+bool Keyspace::Locked::erase(const KeyRef& key) {
+  Record* found = record(key);
+  if (found == nullptr) return false;
+  keyspace_.shard_of(key.hash).erase(*found, keyspace_.hash_in(key));
+  return true;
+}
+
+std::size_t Keyspace::Locked::memory_usage(const KeyRef& key) {
+  constexpr std::size_t kSlot = 13;  // a 10-byte table slot at the usual load
+  const Record* found = record(key);
+  return found == nullptr ? 0 : Shard::bytes_of(*found) + kSlot;
+}
+
+int Keyspace::Locked::frequency(const KeyRef& key) {
+  const Record* found = record(key);
+  return found == nullptr ? 0 : found->frequency();
+}
+
+}  // namespace larder
