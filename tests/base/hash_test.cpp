@@ -1,9 +1,9 @@
 #include "base/hash.h"
 
-#include <doctest/doctest.h>
-
 #include <set>
 #include <string>
+
+#include <doctest/doctest.h>
 
 namespace larder {
 
