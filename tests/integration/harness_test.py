@@ -1,7 +1,8 @@
 """The tests' own tools: what they could get wrong would hide what Larder gets wrong."""
 
+from differential import MODES, compare
 from support.lab import on_backends
-from support.resp import Framer, decode
+from support.resp import Client, Framer, decode
 
 REPLIES = [
     b"+OK\r\n", b"-ERR no\r\n", b":-12\r\n", b"$-1\r\n", b"$0\r\n\r\n", b"$4\r\na\r\nb\r\n", b"*-1\r\n", b"*0\r\n",
@@ -33,3 +34,27 @@ def test_starts_on(lab, backend):
     with larder.connect(protocol=3) as client:
         assert client.call("SET", "k", "v") == b"+OK\r\n"
         assert client.call("GET", "k") == b"$1\r\nv\r\n"
+
+
+class Forgetful:
+    """A redis-server that answers APPEND one too low: what the differential test must find."""
+
+    def __init__(self, server):
+        self._server = server
+
+    def connect(self, protocol):
+        client = self._server.connect(protocol)
+        read, names = client.read, []
+        client.send_bytes = lambda stream, splits=(): (names.append(b"APPEND" in stream), Client.send_bytes(client, stream, splits))
+        client.read = lambda: one_less(read()) if names[-1] else read()
+        return client
+
+
+def one_less(reply):
+    return b":%d\r\n" % (decode(reply) - 1) if reply[:1] == b":" else reply
+
+
+def test_differential_finds_a_wrong_reply_and_makes_it_small(lab):
+    one_by_one = [mode for mode in MODES if not mode.pipelined]
+    _, reports = compare(lab.redis(), Forgetful(lab.redis()), range(1), 80, one_by_one[:1])
+    assert len(reports) == 1 and "1 step(s) are enough" in reports[0] and "'APPEND'" in reports[0], reports

@@ -94,7 +94,8 @@ class Lab:
         raise Skip(reason)
 
     def logs(self):
-        return "".join(f"--- log of {server.name} (pid {server.process.pid}):\n{server.process.log()}"
+        """What the servers said last."""
+        return "".join(f"--- log of {server.name} (pid {server.process.pid}):\n{last_lines(server.process.log())}"
                        for server in self.servers)
 
     def stop_servers(self):
@@ -108,6 +109,10 @@ class Lab:
         self.servers.append(server)
         self._stack.callback(stop_if_running, server)
         return server
+
+
+def last_lines(text, limit=60):
+    return "".join(text.splitlines(keepends=True)[-limit:])
 
 
 def stop_if_running(server):

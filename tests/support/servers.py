@@ -55,7 +55,7 @@ class RedisServer:
     def start(self):
         self.process = Process(
             ["redis-server", "--port", self.port, "--unixsocket", self.unix_path, "--dir", self.directory,
-             "--save", "", "--appendonly", "no", *self._options],
+             "--save", "", "--appendonly", "no", "--loglevel", "warning", *self._options],
             self.directory / "log",
             env=clean_environment(),
         )
@@ -124,11 +124,14 @@ class PostgresServer:
 
 
 class LarderServer:
-    """Larder under test. `backend` is "memory", "postgres" or "redis"; `behind` is the server behind it."""
+    """Larder under test. `backend` is "memory", "postgres" or "redis"; `behind` is the server behind it.
+
+    `config` are settings that have no flag, by their key ("server.timeout"); values as in TOML.
+    """
 
     name = "larder"
 
-    def __init__(self, binary, directory, backend, behind=None, options=(), env=None, workers=2):
+    def __init__(self, binary, directory, backend, behind=None, options=(), config=None, env=None, workers=2):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True)
         self.binary = binary
@@ -136,8 +139,9 @@ class LarderServer:
         self.behind = behind
         self.port = free_port()
         self.address = ("127.0.0.1", self.port)
+        self.config = config or {}
         self.options = ["--port", self.port, "--backend", backend, "--workers", workers,
-                        *self._backend_options(), *options]
+                        *self._backend_options(), *self._config_options(), *options]
         self.env = {**clean_environment(), **(env or {})}
         self.start()
 
@@ -147,6 +151,13 @@ class LarderServer:
         if self.backend == "postgres":
             return ["--database-url", self.behind.url]
         return []
+
+    def _config_options(self):
+        if not self.config:
+            return []
+        path = self.directory / "larder.toml"
+        path.write_text(toml_text(self.config))
+        return ["--config", path]
 
     def start(self):
         self.process = Process([self.binary, *self.options], self.directory / "log", env=self.env)
@@ -175,13 +186,28 @@ class StandInServer(LarderServer):
     """redis-server in Larder's place: what fails then is a fault of the tests."""
 
     def start(self):
-        options = dict(zip(self.options[::2], self.options[1::2]))
-        command = ["redis-server", "--port", self.port, "--save", "", "--dir", self.directory]
-        for ours, theirs in (("--unixsocket", "--unixsocket"), ("--bind", "--bind")):
-            if ours in options:
-                command += [theirs, options[ours]]
+        command = ["redis-server", "--port", self.port, "--save", "", "--dir", self.directory, "--loglevel", "warning"]
+        given = dict(zip(self.options[::2], self.options[1::2])) | self.config
+        for name in ("unixsocket", "bind", "requirepass", "timeout", "max_clients"):
+            if (value := given.get(f"--{name}", given.get(f"server.{name}"))) is not None:
+                command += [f"--{name.replace('_', '')}", str(value).removesuffix("s")]
         self.process = Process(command, self.directory / "log", env=self.env)
         wait_ready(self, answers_ping)
+
+
+def toml_text(settings):
+    """{"server.timeout": "1s"} as a TOML file with its tables."""
+    tables = {}
+    for key, value in settings.items():
+        table, name = key.rsplit(".", 1)
+        tables.setdefault(table, []).append(f"{name} = {toml_value(value)}")
+    return "".join(f"[{table}]\n" + "\n".join(entries) + "\n" for table, entries in tables.items())
+
+
+def toml_value(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else f'"{value}"'
 
 
 def clean_environment():
