@@ -52,6 +52,7 @@ class Poller {
  private:
   void wait();
   void serve();
+  bool serve_batch();
   void run_hooks();
 
   struct Impl;

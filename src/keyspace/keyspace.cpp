@@ -27,10 +27,6 @@ Item item_of(const Record& record) noexcept {
   return {record.value(), record.expire_at(), record.type()};
 }
 
-void bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) noexcept {
-  counter.fetch_add(by, std::memory_order_relaxed);
-}
-
 }  // namespace
 
 Keyspace::Keyspace(const Options& options)
@@ -63,15 +59,15 @@ Lookup Keyspace::read(const KeyRef& key, UnixMs now_ms, FunctionRef<void(const I
   const std::lock_guard lock(shard.mutex);
   Record* record = shard.find(physical(key.db), hash, key.bytes);
   if (record != nullptr && (record->is_expired(now_ms) || is_void(*record))) {
-    bump(shard.counters.expired, record->is_expired(now_ms) ? 1 : 0);
+    shard.counters.expired.add(record->is_expired(now_ms) ? 1 : 0);
     shard.erase(*record, hash);
     record = nullptr;
   }
   if (record == nullptr) {
-    bump(shard.counters.misses);
+    shard.counters.misses.add();
     return Lookup::miss;
   }
-  bump(shard.counters.hits);
+  shard.counters.hits.add();
   shard.touch(*record, eviction());
   if (record->is_absent()) return Lookup::absent;
   visit(item_of(*record));
@@ -103,7 +99,7 @@ bool Keyspace::fill_record(const KeyRef& key, const Item& item, Epoch noted, Sta
     // Whoever moves the epoch erases under this lock afterwards: seen unmoved here means the erasure is still
     // to come.
     if (!fits || epoch(key.hash) != noted || !is_current(stamp)) {
-      bump(shard.counters.refused_fills);
+      shard.counters.refused_fills.add();
       return false;
     }
     Record& record = shard.put(physical(key.db), hash_in_shard(key.hash, shard_bits_), key.bytes, layout,
@@ -112,7 +108,7 @@ bool Keyspace::fill_record(const KeyRef& key, const Item& item, Epoch noted, Sta
     if (layout.expiry) record.set_expire_at(item.expire_at);
     if (item.type == Type::none) record.mark_absent();
     record.set_stamp(stamp);
-    bump(shard.counters.fills);
+    shard.counters.fills.add();
   }
   enforce_budget(shard);
   return true;
@@ -144,7 +140,7 @@ void Keyspace::erase_if_found(Shard& shard, int physical_db, const KeyRef& key) 
   Record* record = shard.find(physical_db, hash, key.bytes);
   if (record == nullptr) return;
   shard.erase(*record, hash);
-  bump(shard.counters.invalidations);
+  shard.counters.invalidations.add();
 }
 
 void Keyspace::void_all() noexcept {
@@ -277,7 +273,7 @@ std::size_t Keyspace::sweep_shard(Shard& shard, std::size_t& slots, UnixMs now_m
       Record& record = *table.at(slot);
       hash = table.hash_at(slot);
       if (record.is_expired(now_ms) || is_void(record)) {
-        bump(shard.counters.expired);
+        shard.counters.expired.add();
         shard.erase(record, hash);  // the next record may have moved into this slot, or the table shrunk
         slot = table.first_from(hash);
         ++freed;
@@ -299,7 +295,7 @@ void Keyspace::enforce_budget(Shard& nearest) noexcept {
     Shard& shard = i == 0 ? nearest : *shards_[evict_position_.fetch_add(1) % shards_.size()];
     const std::lock_guard lock(shard.mutex);
     while (used_bytes() > budget_bytes() && shard.used() > share() && shard.evict(eviction(), worthless))
-      bump(shard.counters.evictions);
+      shard.counters.evictions.add();
   }
 }
 
@@ -326,13 +322,13 @@ KeyspaceCounters Keyspace::counters() const noexcept {
   KeyspaceCounters sum;
   for (const auto& shard : shards_) {
     const Shard::Counters& part = shard->counters;
-    sum.hits += part.hits;
-    sum.misses += part.misses;
-    sum.fills += part.fills;
-    sum.refused_fills += part.refused_fills;
-    sum.evictions += part.evictions;
-    sum.invalidations += part.invalidations;
-    sum.expired += part.expired;
+    sum.hits += part.hits.get();
+    sum.misses += part.misses.get();
+    sum.fills += part.fills.get();
+    sum.refused_fills += part.refused_fills.get();
+    sum.evictions += part.evictions.get();
+    sum.invalidations += part.invalidations.get();
+    sum.expired += part.expired.get();
   }
   return sum;
 }
@@ -342,7 +338,7 @@ void Keyspace::reset_counters() noexcept {
     Shard::Counters& part = shard->counters;
     for (auto* counter : {&part.hits, &part.misses, &part.fills, &part.refused_fills, &part.evictions,
                           &part.invalidations, &part.expired})
-      counter->store(0, std::memory_order_relaxed);
+      counter->reset();
   }
 }
 

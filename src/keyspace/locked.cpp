@@ -35,7 +35,7 @@ Record* Keyspace::Locked::record(const KeyRef& key) {
   const std::uint32_t hash = keyspace_.hash_in(key);
   Record* found = shard.find(keyspace_.physical(key.db), hash, key.bytes);
   if (found == nullptr || !found->is_expired(now_ms_)) return found;
-  shard.counters.expired.fetch_add(1, std::memory_order_relaxed);
+  shard.counters.expired.add();
   shard.erase(*found, hash);
   return nullptr;
 }
@@ -43,7 +43,7 @@ Record* Keyspace::Locked::record(const KeyRef& key) {
 std::optional<Item> Keyspace::Locked::find(const KeyRef& key) {
   Record* found = record(key);
   auto& counters = keyspace_.shard_of(key.hash).counters;
-  (found != nullptr ? counters.hits : counters.misses).fetch_add(1, std::memory_order_relaxed);
+  (found != nullptr ? counters.hits : counters.misses).add();
   if (found == nullptr) return std::nullopt;
   keyspace_.shard_of(key.hash).touch(*found, keyspace_.eviction());
   return Item{found->value(), found->expire_at(), found->type()};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/counter.h"
 #include "keyspace/ghost.h"
 #include "keyspace/keyspace.h"
 #include "keyspace/record.h"
@@ -83,8 +84,7 @@ class alignas(64) Shard {
   [[nodiscard]] std::uint64_t entries() const noexcept { return entries_.load(std::memory_order_relaxed); }
 
   struct Counters {
-    std::atomic<std::uint64_t> hits{0}, misses{0}, fills{0}, refused_fills{0}, evictions{0}, invalidations{0},
-        expired{0};
+    Counter hits, misses, fills, refused_fills, evictions, invalidations, expired;
   };
   Counters counters;
 

@@ -166,7 +166,10 @@ Result<bool> RequestParser::parse_bulk(ByteView input, const RequestLimits& limi
       if (input.size() - position_ > kMaxLine) return Errc::bulk_length_too_long;
       return false;
     }
-    if (input[position_] != '$') return Errc::expected_dollar;
+    if (input[position_] != '$') {
+      unexpected_byte_ = input[position_];
+      return Errc::expected_dollar;
+    }
     std::int64_t length = 0;
     const ByteView digits = input.substr(position_ + 1, end - position_ - 1);
     if (!parse_length(digits, length) || length < 0 || length > limits.max_bulk_bytes)
@@ -202,6 +205,12 @@ Result<RequestParser::Status> RequestParser::parse_inline(ByteView input) {
   finished_ = true;
   argv_.assign(words_.begin(), words_.end());
   return argv_.empty() ? Status::empty : Status::ready;
+}
+
+std::vector<ByteView> RequestParser::partial_argv(ByteView input) const {
+  std::vector<ByteView> argv;
+  for (const Extent& extent : extents_) argv.push_back(input.substr(extent.offset, extent.size));
+  return argv;
 }
 
 std::size_t RequestParser::heap_bytes() const noexcept {

@@ -48,6 +48,12 @@ class RequestParser {
   /// Bytes still missing of a bulk that has begun to arrive (0 if unknown): how far a read buffer may grow.
   [[nodiscard]] std::size_t missing_bytes() const noexcept { return missing_; }
 
+  /// After need_more: the arguments of an array that have arrived whole.
+  [[nodiscard]] std::vector<ByteView> partial_argv(ByteView input) const;
+
+  /// The byte that stood where `$` was expected (Errc::expected_dollar).
+  [[nodiscard]] char unexpected_byte() const noexcept { return unexpected_byte_; }
+
   /// Bytes of heap it holds, for CLIENT LIST and for giving them back.
   [[nodiscard]] std::size_t heap_bytes() const noexcept;
 
@@ -72,6 +78,7 @@ class RequestParser {
   bool in_multibulk_ = false;
   bool inline_ = false;
   bool finished_ = false;
+  char unexpected_byte_ = 0;
   std::vector<Extent> extents_;  ///< arguments so far: offsets survive a buffer that moves
   std::vector<ByteView> argv_;
   std::vector<Bytes> words_;  ///< unescaped words of an inline request

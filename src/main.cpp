@@ -1,0 +1,85 @@
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <malloc.h>
+
+#include <fmt/core.h>
+
+#include "backend/memory/make_tier.h"
+#include "base/log.h"
+#include "command/limits.h"
+#include "config/backend_choice.h"
+#include "config/describe.h"
+#include "config/load.h"
+#include "keyspace/keyspace.h"
+#include "server/server.h"
+
+namespace larder {
+namespace {
+
+Eviction eviction_of(config::Eviction setting) {
+  switch (setting) {
+    case config::Eviction::lru:
+      return Eviction::lru;
+    case config::Eviction::noeviction:
+      return Eviction::none;
+    case config::Eviction::s3fifo:
+      break;
+  }
+  return Eviction::s3fifo;
+}
+
+std::unique_ptr<Tier> make_tier(const config::BackendChoice& choice, Keyspace& keyspace) {
+  switch (choice.kind) {
+    default:
+      return memory::make_tier(keyspace);
+  }
+}
+
+void serve(const config::Settings& settings, const config::BackendChoice& choice) {
+  log::info("larder {} starts; {}", LARDER_VERSION, choice.reason);
+  if (!choice.warning.empty()) log::warning("{}", choice.warning);
+  Keyspace keyspace({.budget_bytes = settings.l1.memory_bytes,
+                     .eviction = eviction_of(settings.l1.eviction),
+                     .databases = static_cast<int>(settings.server.databases)});
+  const std::unique_ptr<Tier> tier = make_tier(choice, keyspace);
+  Server(settings, choice, keyspace, *tier).run();
+  tier->stop();
+  log::info("stopped");
+}
+
+int run(int argc, char** argv) {
+  const config::Settings settings = config::load(argc, argv, config::process_variables());
+  switch (settings.task) {
+    case config::Settings::Task::print_help:
+      fmt::print("{}", config::help_text());
+      return 0;
+    case config::Settings::Task::print_version:
+      fmt::print("larder {}\n", LARDER_VERSION);
+      return 0;
+    default:
+      break;
+  }
+  const config::BackendChoice choice = config::choose_backend(settings, false);
+  if (settings.task == config::Settings::Task::check_config) {
+    fmt::print("{}", config::describe(settings, choice));
+    return 0;
+  }
+  log::set_level(settings.log_level);
+  command_limits = {static_cast<int>(settings.server.databases), settings.server.max_bulk_bytes};
+  std::signal(SIGPIPE, SIG_IGN);
+  serve(settings, choice);
+  return 0;
+}
+
+}  // namespace
+}  // namespace larder
+
+int main(int argc, char** argv) {
+  try {
+    return larder::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "larder: {}\n", error.what());
+    return 1;
+  }
+}

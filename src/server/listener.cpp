@@ -1,0 +1,189 @@
+#include "server/listener.h"
+
+#include <list>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdexcept>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace larder {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using unix_protocol = asio::local::stream_protocol;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kPauseWithoutDescriptors = std::chrono::milliseconds(100);
+
+std::string text_of(const tcp::endpoint& endpoint) {
+  const std::string address = endpoint.address().to_string();
+  return fmt::format(fmt::runtime(endpoint.address().is_v6() ? "[{}]:{}" : "{}:{}"), address,
+                     endpoint.port());
+}
+
+void set_option(int fd, int level, int name, int value) {
+  ::setsockopt(fd, level, name, &value, sizeof value);
+}
+
+/// Small replies leave at once; a peer that has vanished is noticed.
+void tune(int fd, std::int64_t keepalive_s) {
+  set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (keepalive_s <= 0) return;
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive_s));
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, static_cast<int>(keepalive_s / 3)));
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+/// A socket file nobody listens on any more is left over from a crash and may be replaced.
+bool is_stale_socket(const std::string& path) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  asio::io_context io;
+  unix_protocol::socket probe(io);
+  error_code error;
+  probe.connect(unix_protocol::endpoint(path), error);
+  return error == asio::error::connection_refused;
+}
+
+}  // namespace
+
+struct Listener::Impl {
+  asio::io_context& io;
+  Accepted accepted;
+  std::list<tcp::acceptor> tcp_acceptors;
+  std::list<unix_protocol::acceptor> unix_acceptors;
+  asio::steady_timer retry;
+  std::int64_t keepalive_s = 0;
+
+  Impl(asio::io_context& context, Accepted callback)
+      : io(context), accepted(std::move(callback)), retry(context) {}
+
+  template <class Acceptor>
+  void accept_next(Acceptor& acceptor) {
+    acceptor.async_accept([this, &acceptor](const error_code& error, auto socket) {
+      if (error == asio::error::operation_aborted) return;
+      if (error) return try_later(acceptor, error);
+      hand_over(std::move(socket));
+      accept_next(acceptor);
+    });
+  }
+
+  /// Out of descriptors, most likely: accepting at once again would spin.
+  template <class Acceptor>
+  void try_later(Acceptor& acceptor, const error_code& error) {
+    log::warning("cannot accept a connection: {}", error.message());
+    retry.expires_after(kPauseWithoutDescriptors);
+    retry.async_wait([this, &acceptor](const error_code& cancelled) {
+      if (!cancelled) accept_next(acceptor);
+    });
+  }
+
+  void hand_over(tcp::socket socket) {
+    error_code ignored;
+    ClientIdentity identity;
+    identity.address = text_of(socket.remote_endpoint(ignored));
+    identity.local_address = text_of(socket.local_endpoint(ignored));
+    socket.non_blocking(true, ignored);
+    tune(socket.native_handle(), keepalive_s);
+    accepted(socket.release(), std::move(identity));
+  }
+
+  void hand_over(unix_protocol::socket socket) {
+    error_code ignored;
+    ClientIdentity identity;
+    identity.address = identity.local_address = socket.local_endpoint(ignored).path() + ":0";
+    identity.is_unix = true;
+    socket.non_blocking(true, ignored);
+    accepted(socket.release(), std::move(identity));
+  }
+};
+
+Listener::Listener(asio::io_context& io, Accepted accepted)
+    : impl_(std::make_unique<Impl>(io, std::move(accepted))) {}
+
+Listener::~Listener() {
+  close();
+}
+
+void Listener::open(const config::ServerSettings& settings) {
+  impl_->keepalive_s = settings.tcp_keepalive.count();
+  for (const std::string& address : settings.bind) listen_tcp(address, settings);
+  if (!settings.unixsocket.empty()) listen_unix(settings);
+  for (tcp::acceptor& acceptor : impl_->tcp_acceptors) impl_->accept_next(acceptor);
+  for (unix_protocol::acceptor& acceptor : impl_->unix_acceptors) impl_->accept_next(acceptor);
+}
+
+void Listener::listen_tcp(const std::string& address, const config::ServerSettings& settings) {
+  error_code error;
+  const std::string name = address == "*" ? "0.0.0.0" : address;
+  tcp::resolver resolver(impl_->io);
+  const auto found = resolver.resolve(name, "", error);
+  if (error) throw std::runtime_error(fmt::format("cannot listen on '{}': {}", address, error.message()));
+  // With port 0 all addresses share the port that the first one was given.
+  const tcp::endpoint endpoint(found.begin()->endpoint().address(),
+                               tcp_port_ != 0 ? tcp_port_ : settings.port);
+  tcp::acceptor& acceptor = impl_->tcp_acceptors.emplace_back(impl_->io);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error && endpoint.address().is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(1024, error);
+  if (error == asio::error::address_in_use)
+    throw std::runtime_error(
+        fmt::format("{} is in use by another server: stop that one, or choose another port with "
+                    "--port (0 takes a free one)",
+                    text_of(endpoint)));
+  if (error)
+    throw std::runtime_error(fmt::format("cannot listen on {}: {}", text_of(endpoint), error.message()));
+  tcp_port_ = acceptor.local_endpoint().port();
+  addresses_.push_back(text_of(acceptor.local_endpoint()));
+}
+
+void Listener::listen_unix(const config::ServerSettings& settings) {
+  const std::string& path = settings.unixsocket;
+  if (path.size() >= sizeof(sockaddr_un{}.sun_path))
+    throw std::runtime_error(fmt::format("the socket path '{}' is longer than the system allows", path));
+  if (is_stale_socket(path)) ::unlink(path.c_str());
+  error_code error;
+  unix_protocol::acceptor& acceptor = impl_->unix_acceptors.emplace_back(impl_->io);
+  acceptor.open(unix_protocol(), error);
+  // Created without rights for others, opened up afterwards: no moment in which it is too open.
+  const mode_t old_mask = ::umask(0177);
+  if (!error) acceptor.bind(unix_protocol::endpoint(path), error);
+  ::umask(old_mask);
+  if (!error) acceptor.listen(1024, error);
+  if (error == asio::error::address_in_use)
+    throw std::runtime_error(
+        fmt::format("the socket {} is in use by another server: stop that one, or choose another "
+                    "path with --unixsocket",
+                    path));
+  if (error) throw std::runtime_error(fmt::format("cannot listen on {}: {}", path, error.message()));
+  unix_path_ = path;
+  ::chmod(path.c_str(), settings.unixsocket_mode);
+  addresses_.push_back(path);
+}
+
+void Listener::close() {
+  error_code ignored;
+  for (tcp::acceptor& acceptor : impl_->tcp_acceptors) acceptor.close(ignored);
+  for (unix_protocol::acceptor& acceptor : impl_->unix_acceptors) acceptor.close(ignored);
+  impl_->retry.cancel();
+  if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
+  unix_path_.clear();
+}
+
+}  // namespace larder

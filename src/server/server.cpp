@@ -1,0 +1,154 @@
+#include "server/server.h"
+
+#include <algorithm>
+#include <random>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fmt/format.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/listener.h"
+
+namespace larder {
+
+namespace asio = boost::asio;
+
+namespace {
+
+std::string random_run_id() {
+  std::random_device device;
+  std::string id;
+  while (id.size() < 40) id += fmt::format("{:08x}", device());
+  return id;
+}
+
+/// Room for the clients that are allowed, as far as the system lets us.
+void raise_descriptor_limit(std::uint64_t clients) {
+  constexpr rlim_t kOwn = 128;  // listeners, upstreams, logs
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= clients + kOwn) return;
+  limit.rlim_cur = std::min<rlim_t>(clients + kOwn, limit.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < clients + kOwn)
+    log::warning("the system allows {} open files: fewer clients than max_clients = {} can connect",
+                 limit.rlim_cur, clients);
+}
+
+}  // namespace
+
+Server::Server(const config::Settings& settings, config::BackendChoice choice, Keyspace& keyspace, Tier& tier)
+    : started_us(steady_now_us()),
+      run_id(random_run_id()),
+      settings_(settings),
+      choice_(std::move(choice)),
+      keyspace_(keyspace),
+      tier_(tier),
+      password_(settings.server.requirepass) {
+  const config::ServerSettings& server = settings_.server;
+  live.max_clients = server.max_clients;
+  live.idle_timeout_s = server.timeout.count();
+  live.tcp_keepalive_s = server.tcp_keepalive.count();
+  live.max_bulk_bytes = static_cast<std::int64_t>(server.max_bulk_bytes);
+  live.query_buffer_limit = server.query_buffer_limit_bytes;
+  live.output_hard_limit = server.normal_output_limit.hard_bytes;
+  live.monitor_output_hard_limit = server.pubsub_output_limit.hard_bytes;
+  live.slowlog_slower_than_us = server.slowlog_slower_than ? server.slowlog_slower_than->count() : -1;
+  live.slowlog_max_len = server.slowlog_max_len;
+}
+
+Server::~Server() = default;
+
+void Server::run() {
+  raise_descriptor_limit(live.max_clients);
+  asio::io_context io{1};
+  listener_ = std::make_unique<Listener>(
+      io, [this](int fd, ClientIdentity identity) { accepted(fd, std::move(identity)); });
+  listener_->open(settings_.server);
+  tcp_port_ = listener_->tcp_port();
+
+  const int count = static_cast<int>(config::worker_count(settings_.server));
+  for (int i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(*this, tier_, i));
+  for (const auto& worker : workers_) worker->start();
+
+  asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([this, &io](const boost::system::error_code& error, int) {
+    if (error) return;
+    log::info("stopping: no new connections, open requests are answered");
+    listener_->close();
+    const std::int64_t deadline_us =
+        steady_now_us() + std::chrono::microseconds(settings_.server.shutdown_deadline).count();
+    for (const auto& worker : workers_) worker->post([&worker, deadline_us] { worker->drain(deadline_us); });
+    io.stop();
+  });
+  log_ready();
+  io.run();
+  for (const auto& worker : workers_) worker->join();
+  listener_.reset();
+}
+
+void Server::stop() {
+  ::kill(::getpid(), SIGTERM);
+}
+
+void Server::log_ready() const {
+  log::info("ready to accept connections on {}", fmt::join(listener_->addresses(), ", "));
+}
+
+void Server::accepted(int fd, ClientIdentity identity) {
+  if (clients() >= live.max_clients.load(std::memory_order_relaxed)) {
+    static constexpr std::string_view kText = "-ERR max number of clients reached\r\n";
+    (void)::send(fd, kText.data(), kText.size(), MSG_NOSIGNAL);
+    ::close(fd);
+    rejected_connections.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  identity.id = next_client_id++;
+  identity.connected_at_ms = unix_now_ms();
+  const auto clients_of = [](const auto& worker) { return worker->statistics().clients.load(); };
+  Worker& worker = **std::ranges::min_element(workers_, {}, clients_of);
+  // Counted here, not when adopted: a burst of connections is spread evenly.
+  worker.statistics().clients.fetch_add(1, std::memory_order_relaxed);
+  worker.post([&worker, fd, identity = std::move(identity)] { worker.adopt(fd, identity); });
+}
+
+std::uint64_t Server::clients() const noexcept {
+  std::uint64_t total = 0;
+  for (const auto& worker : workers_) total += worker->statistics().clients.load(std::memory_order_relaxed);
+  return total;
+}
+
+std::string Server::password() const {
+  const std::lock_guard lock(password_mutex_);
+  return password_;
+}
+
+void Server::set_password(std::string password) {
+  const std::lock_guard lock(password_mutex_);
+  password_ = std::move(password);
+}
+
+void Server::on_every_worker(Worker& home, std::function<void(Worker&)> work, std::function<void()> done) {
+  auto left = std::make_shared<std::atomic<std::size_t>>(workers_.size());
+  auto shared_work = std::make_shared<const std::function<void(Worker&)>>(std::move(work));
+  auto shared_done = std::make_shared<const std::function<void()>>(std::move(done));
+  for (const auto& worker : workers_) {
+    worker->post([&worker, &home, left, shared_work, shared_done] {
+      (*shared_work)(*worker);
+      if (left->fetch_sub(1) == 1) home.post([shared_done] { (*shared_done)(); });
+    });
+  }
+}
+
+void Server::show_monitors(std::string line) {
+  const auto shared = std::make_shared<const std::string>(std::move(line));
+  for (const auto& worker : workers_)
+    if (worker->monitors.load(std::memory_order_relaxed) > 0)
+      worker->post([&worker, shared] { worker->show_monitors(*shared); });
+}
+
+}  // namespace larder

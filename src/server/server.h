@@ -1,0 +1,98 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "config/backend_choice.h"
+#include "config/settings.h"
+#include "keyspace/keyspace.h"
+#include "server/slowlog.h"
+#include "server/worker.h"
+
+namespace larder {
+
+class Listener;
+
+/// Settings that CONFIG SET may change while workers read them.
+struct LiveSettings {
+  std::atomic<std::uint64_t> max_clients{0};
+  std::atomic<std::int64_t> idle_timeout_s{0};
+  std::atomic<std::int64_t> tcp_keepalive_s{0};
+  std::atomic<std::int64_t> max_bulk_bytes{0};
+  std::atomic<std::uint64_t> query_buffer_limit{0};
+  std::atomic<std::uint64_t> output_hard_limit{0};  ///< ordinary clients; 0 = none
+  std::atomic<std::uint64_t> monitor_output_hard_limit{
+      0};                                               ///< clients that are sent what they did not ask for
+  std::atomic<std::int64_t> slowlog_slower_than_us{0};  ///< negative: no slow log
+  std::atomic<std::uint64_t> slowlog_max_len{0};
+};
+
+/// The process as its clients see it: listeners, workers, and what all workers share.
+///
+/// Life:   made in main after the tier; outlives its workers.
+/// Thread: public members are atomic or have a lock of their own.
+class Server {
+ public:
+  Server(const config::Settings& settings, config::BackendChoice choice, Keyspace& keyspace, Tier& tier);
+  ~Server();
+
+  /// Listens and serves until stop(); returns when the last worker has ended.
+  /// Errors: throws std::runtime_error with one sentence when an address cannot be listened on.
+  void run();
+
+  /// Graceful end: stop accepting, answer what was asked, finish writes. Thread: any, also a signal handler's
+  /// loop.
+  void stop();
+
+  /// Runs `work` on every worker and then `done` on the worker `home`, with nothing waited for.
+  void on_every_worker(Worker& home, std::function<void(Worker&)> work, std::function<void()> done);
+
+  [[nodiscard]] const config::Settings& settings() const noexcept { return settings_; }
+  [[nodiscard]] const config::BackendChoice& choice() const noexcept { return choice_; }
+  [[nodiscard]] Keyspace& keyspace() noexcept { return keyspace_; }
+  [[nodiscard]] Tier& tier() noexcept { return tier_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
+
+  /// The address clients reach first, for INFO.
+  [[nodiscard]] std::uint16_t tcp_port() const noexcept { return tcp_port_; }
+
+  [[nodiscard]] std::string password() const;
+  void set_password(std::string password);
+
+  [[nodiscard]] std::uint64_t clients() const noexcept;
+
+  /// Hands a line to all MONITOR clients. Thread: any.
+  void show_monitors(std::string line);
+
+  LiveSettings live;
+  Slowlog slowlog;
+  std::atomic<std::uint64_t> next_client_id{1};
+  std::atomic<std::size_t> monitors{0};
+  std::atomic<std::uint64_t> rejected_connections{0};
+  std::atomic<UnixMs> paused_until_ms{0};  ///< CLIENT PAUSE
+  std::atomic<bool> pause_writes_only{false};
+  const std::int64_t started_us;  ///< steady
+  const std::string run_id;       ///< 40 hex digits
+
+ private:
+  void accepted(int fd, ClientIdentity identity);
+  void listen();
+  void log_ready() const;
+
+  const config::Settings settings_;
+  const config::BackendChoice choice_;
+  Keyspace& keyspace_;
+  Tier& tier_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Listener> listener_;
+  std::uint16_t tcp_port_ = 0;
+  mutable std::mutex password_mutex_;
+  std::string password_;
+};
+
+}  // namespace larder

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "backend/backend.h"
+#include "io/poller.h"
+#include "server/session.h"
+#include "server/statistics.h"
+
+namespace larder {
+
+class Server;
+
+/// One thread with everything its clients need: event loop, sessions, its own way to the backend.
+///
+/// Thread: its own, but for post() and statistics().
+class Worker {
+ public:
+  Worker(Server& server, Tier& tier, int index);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void start();
+  void join();
+
+  /// Runs `work` on this worker. Thread: any.
+  void post(std::function<void()> work);
+
+  /// Takes over an accepted socket (non-blocking).
+  void adopt(int fd, ClientIdentity identity);
+
+  /// Stops reading requests, answers what was read, then ends the loop; `deadline_us` (steady) cuts it short.
+  void drain(std::int64_t deadline_us);
+
+  // --- for sessions ---
+  [[nodiscard]] Server& server() noexcept { return server_; }
+  [[nodiscard]] Backend& backend() noexcept { return *backend_; }
+  [[nodiscard]] Poller& poller() noexcept { return *poller_; }
+  [[nodiscard]] boost::asio::io_context& io() noexcept;
+  [[nodiscard]] std::span<char> scratch() noexcept { return scratch_; }
+  [[nodiscard]] WorkerStatistics& statistics() noexcept { return statistics_; }
+  [[nodiscard]] const std::unordered_map<std::uint64_t, std::unique_ptr<Session>>& sessions() const noexcept {
+    return sessions_;
+  }
+  [[nodiscard]] Session* find_session(std::uint64_t id) noexcept;
+
+  /// The clocks as of the last refresh: once per ready socket, so that a pipeline pays for them once.
+  [[nodiscard]] UnixMs now_ms() const noexcept { return now_ms_; }
+  void refresh_clock() noexcept;
+
+  [[nodiscard]] bool is_slow(std::int64_t took_us) const noexcept;
+  [[nodiscard]] bool keeps_slow_requests() const noexcept;
+  void log_slow(const Session& session, std::span<const ByteView> argv, std::int64_t took_us);
+  void log_slow(const Session& session, const ReplyQueue::Place& place, std::int64_t took_us);
+
+  /// An empty buffer with room in it, and back again.
+  [[nodiscard]] Bytes take_buffer();
+  void give_buffer(Bytes buffer);
+
+  /// The session has replies to send: settle() at the end of the batch.
+  void mark_dirty(Session& session);
+
+  /// The session is closed and owes nothing: it is destroyed at the end of the batch.
+  void release(Session& session);
+
+  /// The session waits for the end of CLIENT PAUSE.
+  void park(Session& session);
+
+  /// Shows a command to the MONITOR clients of this worker.
+  void show_monitors(ByteView line);
+  std::atomic<std::size_t> monitors{0};  ///< written by this worker only
+
+  /// Room to write a request in RESP form (inline requests).
+  [[nodiscard]] Bytes& encode_buffer() noexcept { return encode_buffer_; }
+
+ private:
+  void run();
+  void settle_dirty();
+  void tick();
+  void arm_tick();
+  void finish_if_drained();
+
+  Server& server_;
+  const int index_;
+  struct Loop;
+  std::unique_ptr<Loop> loop_;
+  std::unique_ptr<Poller> poller_;
+  std::unique_ptr<Backend> backend_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::vector<Session*> dirty_;
+  std::vector<std::uint64_t> released_;
+  std::vector<std::uint64_t> parked_;
+  std::vector<Bytes> spare_buffers_;
+  std::vector<char> scratch_;
+  Bytes encode_buffer_;
+  WorkerStatistics statistics_;
+  UnixMs now_ms_ = 0;
+  int ticks_ = 0;
+  bool draining_ = false;
+  bool backend_drained_ = false;
+  std::int64_t drain_deadline_us_ = 0;
+};
+
+}  // namespace larder
