@@ -20,11 +20,10 @@ struct RedisAddress {
 
 /// Reads `redis://[[user]:password@]host[:port][/db]` or `unix://[[user]:password@]/path[?db=N]`.
 ///
-/// Shape:  user, password and path are percent-decoded; an IPv6 host is in brackets; a bare "host:port" is
-/// not a URL. Errors: ConfigError with what is wrong, never with the password in it.
+/// Shape:  user, password, host and path are percent-decoded; an IPv6 host is in brackets; user info without
+/// ':' is
+///         a password, as in redis-cli.
+/// Errors: ConfigError that says what is wrong, never with the password in it.
 [[nodiscard]] RedisAddress parse_redis_url(std::string_view url);
-
-/// The URL with its password replaced by "***".
-[[nodiscard]] std::string mask_secrets(std::string_view url);
 
 }  // namespace larder::config

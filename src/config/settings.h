@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -99,6 +100,9 @@ struct Origin {
   bool operator==(const Origin&) const = default;
 };
 
+/// How a person finds the value of a key: "--port", "DATABASE_URL", "server.port (larder.toml:12)".
+[[nodiscard]] std::string name_of(std::string_view key, const Origin& origin);
+
 struct Settings {
   /// What the command line asks the process to do.
   enum class Task { serve, check_config, print_help, print_version };
@@ -116,6 +120,9 @@ struct Settings {
   /// By key name ("server.port"); a key that has its default is absent.
   std::map<std::string, Origin, std::less<>> origins;
 };
+
+/// The same for what holds now; the key itself when it has its default.
+[[nodiscard]] std::string name_of(const Settings& settings, std::string_view key);
 
 /// The number of worker threads: as set, or one per core.
 [[nodiscard]] unsigned worker_count(const ServerSettings& server);
