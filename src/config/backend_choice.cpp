@@ -1,0 +1,184 @@
+#include "config/backend_choice.h"
+
+#include <fmt/format.h>
+
+#include "config/redis_address.h"
+#include "config/secrets.h"
+
+namespace larder::config {
+namespace {
+
+/// What the settings ask for, before anybody looked whether it can be had.
+struct Wish {
+  BackendKind kind;
+  std::string why;
+};
+
+bool set_by_flag(const Settings& settings, std::string_view key) {
+  const auto found = settings.origins.find(key);
+  return found != settings.origins.end() && found->second.source == Origin::Source::flag;
+}
+
+bool redis_is_named(const Settings& settings) {
+  return !settings.redis.url.empty() || !settings.redis.cluster_nodes.empty();
+}
+
+std::string redis_name(const Settings& settings) {
+  return settings.redis.url.empty() ? "REDIS_CLUSTER_NODES" : name_of(settings, "redis.url");
+}
+
+std::string_view environment_words(Environment environment) {
+  switch (environment) {
+    case Environment::production:
+      return "environment is production";
+    case Environment::development:
+      return "environment is development";
+    case Environment::test:
+      return "environment is test (a schema of its own)";
+    case Environment::unset:
+      break;
+  }
+  return "environment is not set";
+}
+
+// An address on the command line is a wish for its backend: nobody types it for nothing. Tests are kept off
+// what others use, whatever is set.
+Wish wish_of(const Settings& settings) {
+  if (settings.backend != BackendKind::automatic)
+    return {settings.backend,
+            fmt::format("{} is {}", name_of(settings, "backend"), kind_name(settings.backend))};
+  const std::string environment(environment_words(settings.environment));
+  if (settings.environment == Environment::test) return {BackendKind::postgres, environment};
+  if (set_by_flag(settings, "postgres.url")) return {BackendKind::postgres, environment};
+  if (set_by_flag(settings, "redis.url")) return {BackendKind::redis, "--redis-url is given"};
+  if (settings.environment != Environment::production) return {BackendKind::postgres, environment};
+  if (redis_is_named(settings))
+    return {BackendKind::redis, fmt::format("{} and {} is set", environment, redis_name(settings))};
+  return {BackendKind::postgres, environment + ", REDIS_URL is not set"};
+}
+
+std::string reason(BackendKind kind, std::string_view why, std::string_view also) {
+  return fmt::format("{}: {}{}", kind_name(kind), why, also);
+}
+
+BackendChoice choose_memory(std::string why) {
+  return {.kind = BackendKind::memory, .address = {}, .reason = std::move(why), .warning = {}};
+}
+
+BackendChoice choose_redis(const Settings& settings, const Wish& wish) {
+  const RedisSettings& redis = settings.redis;
+  if (!redis.cluster_nodes.empty() && !set_by_flag(settings, "redis.url"))
+    throw ConfigError(
+        "REDIS_CLUSTER_NODES is set, but this build speaks to one Redis node (Cluster comes later): unset "
+        "it and name the node in REDIS_URL");
+  if (redis.url.empty())
+    throw ConfigError(
+        fmt::format("{}, but no Redis is named: set --redis-url, REDIS_URL or redis.url", wish.why));
+  try {
+    static_cast<void>(parse_redis_url(redis.url));
+  } catch (const ConfigError& error) {
+    throw ConfigError(fmt::format("{}: {}", name_of(settings, "redis.url"), error.what()));
+  }
+  return {.kind = BackendKind::redis,
+          .address = redis.url,
+          .reason = reason(wish.kind, wish.why, ""),
+          .warning = {}};
+}
+
+void check_postgres_url(const Settings& settings) {
+  const std::string_view url = settings.postgres.url;
+  const std::size_t scheme_end = url.find("://");
+  const std::string_view scheme = url.substr(0, scheme_end == url.npos ? 0 : scheme_end);
+  if (scheme == "postgres" || scheme == "postgresql") return;
+  if (scheme.empty() && url.find('=') != url.npos) return;
+  throw ConfigError(fmt::format(
+      "{} is not the address of a PostgreSQL: it must be postgres://user:password@host:port/database "
+      "or \"host=... dbname=...\"; --backend memory or --backend redis do without",
+      name_of(settings, "postgres.url")));
+}
+
+BackendChoice choose_private_postgres(const Settings& settings, const Wish& wish, BackendChoice choice,
+                                      bool possible) {
+  if (possible) {
+    choice.private_postgres = true;
+    choice.reason =
+        reason(wish.kind, wish.why, " and no database is named, so Larder runs a private PostgreSQL");
+    return choice;
+  }
+  if (settings.backend == BackendKind::postgres)
+    throw ConfigError(
+        fmt::format("{}, but no database is named and no PostgreSQL server is installed here: set "
+                    "DATABASE_URL, or install the package postgresql",
+                    wish.why));
+  BackendChoice memory = choose_memory(
+      reason(BackendKind::memory, wish.why, ", no database is named and no PostgreSQL server is installed"));
+  memory.warning =
+      "the data is in memory only and gone when Larder stops: set DATABASE_URL or install PostgreSQL";
+  return memory;
+}
+
+BackendChoice choose_postgres(const Settings& settings, const Wish& wish, bool binaries_present) {
+  const PostgresSettings& postgres = settings.postgres;
+  BackendChoice choice{.kind = BackendKind::postgres,
+                       .address = postgres.url,
+                       .schema_per_process = settings.environment == Environment::test,
+                       .reason = {},
+                       .warning = {}};
+  if (!postgres.url.empty()) {
+    check_postgres_url(settings);
+    choice.reason =
+        reason(wish.kind, wish.why, fmt::format(" and {} is set", name_of(settings, "postgres.url")));
+    return choice;
+  }
+  if (!postgres.libpq_variable.empty()) {
+    choice.reason = reason(wish.kind, wish.why, fmt::format(" and {} is set", postgres.libpq_variable));
+    return choice;
+  }
+  return choose_private_postgres(settings, wish, std::move(choice), binaries_present);
+}
+
+BackendChoice choose(const Settings& settings, bool binaries_present) {
+  const Wish wish = wish_of(settings);
+  switch (wish.kind) {
+    case BackendKind::redis:
+      return choose_redis(settings, wish);
+    case BackendKind::postgres:
+      return choose_postgres(settings, wish, binaries_present);
+    default:
+      return choose_memory(reason(wish.kind, wish.why, ""));
+  }
+}
+
+void check_l1(const Settings& settings, BackendKind kind, std::string_view reason) {
+  const bool memory = kind == BackendKind::memory;
+  if (memory && settings.l1.memory_bytes == 0)
+    throw ConfigError(fmt::format("{} is 0, but the memory backend keeps its data there ({})",
+                                  name_of(settings, "l1.memory"), reason));
+  if (!memory && settings.l1.eviction == Eviction::noeviction)
+    throw ConfigError(fmt::format("{} is noeviction, which only the memory backend can do ({})",
+                                  name_of(settings, "l1.eviction"), reason));
+}
+
+}  // namespace
+
+BackendChoice choose_backend(const Settings& settings, bool postgres_binaries_present) {
+  BackendChoice choice = choose(settings, postgres_binaries_present);
+  check_l1(settings, choice.kind, choice.reason);
+  return choice;
+}
+
+std::string_view kind_name(BackendKind kind) noexcept {
+  switch (kind) {
+    case BackendKind::automatic:
+      return "auto";
+    case BackendKind::redis:
+      return "redis";
+    case BackendKind::postgres:
+      return "postgres";
+    case BackendKind::memory:
+      break;
+  }
+  return "memory";
+}
+
+}  // namespace larder::config
