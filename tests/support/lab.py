@@ -113,7 +113,7 @@ class Lab:
         return server
 
 
-def last_lines(text, limit=30):
+def last_lines(text, limit=25):
     return "".join(text.splitlines(keepends=True)[-limit:])
 
 
