@@ -1,0 +1,12 @@
+#pragma once
+
+#include "resp/reply_writer.h"
+
+namespace larder {
+
+/// Appends what `CONTAINER HELP` answers: a line a subcommand and its explanation.
+///
+/// Shape: `container` is client, command, config, debug, latency, memory, object or slowlog.
+void append_help(ReplyWriter& reply, ByteView container);
+
+}  // namespace larder
