@@ -7,7 +7,7 @@
 
 #include "backend/memory/make_tier.h"
 #include "base/log.h"
-#include "command/command_limits.h"
+#include "command/limits.h"
 #include "config/backend_choice.h"
 #include "config/describe.h"
 #include "config/load.h"

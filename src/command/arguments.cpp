@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "command/command_limits.h"
+#include "command/limits.h"
 #include "value/number.h"
 
 namespace larder {

@@ -2,9 +2,9 @@
 #include <vector>
 
 #include "command/arguments.h"
-#include "command/command_limits.h"
 #include "command/error_reply.h"
 #include "command/handlers.h"
+#include "command/limits.h"
 
 namespace larder::commands {
 namespace {

@@ -3,9 +3,9 @@
 #include <limits>
 
 #include "command/arguments.h"
-#include "command/command_limits.h"
 #include "command/error_reply.h"
 #include "command/handlers.h"
+#include "command/limits.h"
 #include "value/number.h"
 
 namespace larder::commands {

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "command/error_reply.h"
-#include "command/command_limits.h"
+#include "command/limits.h"
 #include "server/server.h"
 #include "server/session.h"
 #include "value/number.h"
