@@ -146,11 +146,8 @@ class LarderServer:
         self.start()
 
     def _backend_options(self):
-        if self.backend == "redis":
-            return ["--redis-url", self.behind.url]
-        if self.backend == "postgres":
-            return ["--database-url", self.behind.url]
-        return []
+        flag = {"memory": None, "redis": "--redis-url", "postgres": "--database-url"}[self.backend]
+        return [flag, self.behind.url] if flag and self.behind.url else []
 
     def _config_options(self):
         if not self.config:
@@ -188,9 +185,9 @@ class StandInServer(LarderServer):
     def start(self):
         command = ["redis-server", "--port", self.port, "--save", "", "--dir", self.directory, "--loglevel", "warning"]
         given = dict(zip(self.options[::2], self.options[1::2])) | self.config
-        for name in ("unixsocket", "bind", "requirepass", "timeout", "max_clients"):
+        for name in ("unixsocket", "bind", "requirepass", "timeout", "maxclients"):
             if (value := given.get(f"--{name}", given.get(f"server.{name}"))) is not None:
-                command += [f"--{name.replace('_', '')}", str(value).removesuffix("s")]
+                command += [f"--{name}", str(value).removesuffix("s")]
         self.process = Process(command, self.directory / "log", env=self.env)
         wait_ready(self, answers_ping)
 

@@ -1,0 +1,227 @@
+"""Starting, refusing to start, limits of clients, and stopping."""
+
+import os
+import pathlib
+import re
+import signal
+import stat
+import subprocess
+import time
+
+from support.lab import on_backends
+from support.process import free_port
+from support.resp import Client, wait_until
+from support.servers import clean_environment, toml_text
+
+
+def larder_says(lab, *options, env=None, expect):
+    """What Larder writes when it ends by itself with exit code `expect`."""
+    if lab.stand_in:
+        lab.skip("about Larder's own command line")
+    done = subprocess.run([lab.binary, *map(str, options)], env={**clean_environment(), **(env or {})},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20)
+    assert done.returncode == expect, f"exit code {done.returncode}: {done.stdout}"
+    return done.stdout
+
+
+def written(lab, text):
+    path = lab.path("larder.toml")
+    path.write_text(text)
+    return path
+
+
+def test_port_in_use_is_one_clear_sentence(lab):
+    first = lab.larder()
+    said = larder_says(lab, "--backend", "memory", "--port", first.port, expect=1)
+    assert str(first.port) in said and "in use" in said and "--port" in said, said
+    assert len(said.strip().splitlines()) <= 3, said
+
+
+def test_version(lab):
+    assert re.match(r"larder \d+\.\d+\.\d+", larder_says(lab, "--version", expect=0).lower())
+
+
+def test_ready_line_names_the_port(lab):
+    if lab.stand_in:
+        lab.skip("about Larder's log")
+    larder = lab.larder()
+    assert f"ready to accept connections on 127.0.0.1:{larder.port}" in larder.process.log()
+
+
+@on_backends()
+def test_sigterm_answers_what_was_asked(lab, backend):
+    larder = lab.larder(backend)
+    with larder.connect() as client, larder.connect() as idle:
+        idle.call("PING")
+        client.send_bytes(b"INCR n\r\n" * 400)  # one segment: all of it was read when the first reply is there
+        assert client.read() == b":1\r\n"
+        larder.process.send_signal(signal.SIGTERM)
+        assert [client.read() for _ in range(399)] == [b":%d\r\n" % n for n in range(2, 401)]
+        assert client.read_to_end() == b"" and idle.read_to_end() == b""
+    assert larder.process.wait(15) == 0
+
+
+def test_sigterm_waits_for_the_backend(lab):
+    behind = lab.redis()
+    larder = lab.larder("redis", behind)
+    with larder.connect() as client:
+        client.call("PING")
+        behind.process.send_signal(signal.SIGSTOP)
+        client.send_bytes(b"SET k v\r\nGET k\r\n")
+        time.sleep(0.2)
+        larder.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        behind.process.send_signal(signal.SIGCONT)
+        assert [client.read(), client.read()] == [b"+OK\r\n", b"$1\r\nv\r\n"]
+    assert larder.process.wait(15) == 0
+
+
+def test_unix_socket(lab):
+    path = str(lab.path("larder.sock"))
+    larder = lab.larder(options=("--unixsocket", path))
+    with Client(path) as client:
+        assert client.call("SET", "k", "v") == b"+OK\r\n"
+    with larder.connect() as client:
+        assert client.call("GET", "k") == b"$1\r\nv\r\n"
+    if not lab.stand_in:
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
+    larder.stop()
+    assert not os.path.exists(path)
+
+
+def test_unix_socket_left_by_a_crash_is_replaced(lab):
+    path = str(lab.path("larder.sock"))
+    larder = lab.larder(options=("--unixsocket", path))
+    larder.crash()
+    larder.start()
+    with Client(path) as client:
+        assert client.call("PING") == b"+PONG\r\n"
+
+
+def test_listening_elsewhere_needs_a_password(lab):
+    said = larder_says(lab, "--backend", "memory", "--port", free_port(), "--bind", "0.0.0.0", expect=1)
+    assert "requirepass" in said and "allow_unprotected" in said, said
+    for settings in ({"server.requirepass": "secret"}, {"server.allow_unprotected": True}):
+        path = written(lab, toml_text(settings))
+        larder_says(lab, "--backend", "memory", "--bind", "0.0.0.0", "--config", path, "--check-config", expect=0)
+
+
+def test_maxclients(lab):
+    larder = lab.larder(config={"server.maxclients": 5})
+    clients = [wait_until(lambda: accepted(larder), 5, "a connection") for _ in range(5)]
+    with larder.connect() as refused:
+        assert refused.read_to_end() == b"-ERR max number of clients reached\r\n"
+    clients.pop().close()
+    clients.append(wait_until(lambda: accepted(larder), 5, "the place of the one that left"))
+    for client in clients:
+        assert client.call("PING") == b"+PONG\r\n"
+        client.close()
+
+
+def accepted(server):
+    client = server.connect()
+    if client.call("PING") == b"+PONG\r\n":
+        return client
+    client.close()
+    return None
+
+
+def test_idle_clients_are_closed(lab):
+    larder = lab.larder(config={"server.timeout": "1s"})
+    with larder.connect() as idle, larder.connect() as busy:
+        idle.call("PING")
+        started = time.monotonic()
+        while time.monotonic() - started < 2.0:
+            assert busy.call("PING") == b"+PONG\r\n"
+            time.sleep(0.1)
+        idle.set_timeout(3.0)
+        assert idle.read_to_end() == b""
+
+
+def test_config_errors_name_file_line_and_key(lab):
+    cases = (
+        ("[server]\nprot = 1\n", ":2", "server.prot"), ('[server]\ntimeout = "5 parsecs"\n', ":2", "server.timeout"),
+        ("[server]\n\nport = 70000\n", ":3", "server.port"), ("[server\nport = 1\n", ":1", ""),
+        ('backend = "oracle"\n', ":1", "backend"), ('[l1]\nmemory = "12 apples"\n', ":2", "l1.memory"),
+        ('backend = "redis"\n', "", "redis.url"), ('[l1]\neviction = "noeviction"\n', ":2", "l1.eviction"),
+    )
+    for text, line, key in cases:
+        path = written(lab, text)
+        options = ("--database-url", "postgres://u@h/d") if "eviction" in text else ()
+        said = larder_says(lab, "--config", path, "--check-config", *options, expect=1)
+        assert (f"{path}{line}" in said or f"{path.name}{line}" in said or not line) and key in said, f"{text!r} is answered {said!r}"
+        assert len(said.strip().splitlines()) <= 3, said
+    assert "--nosuch" in larder_says(lab, "--nosuch", expect=1)
+    assert "nosuch.toml" in larder_says(lab, "--config", "nosuch.toml", expect=1)
+
+
+def test_check_config_masks_secrets(lab):
+    path = written(lab, toml_text({"server.requirepass": "sesame1"}))
+    for env in ({"REDIS_URL": "redis://user:sesame2@h:1/0"}, {"DATABASE_URL": "postgres://user:sesame3@h/d"},
+                {"DATABASE_URL": "host=h dbname=d password=sesame4"}):
+        said = larder_says(lab, "--config", path, "--check-config", env=env, expect=0)
+        assert "sesame" not in said and "***" in said, said
+
+
+def test_environment_chooses_the_backend(lab):
+    redis, database = {"REDIS_URL": "redis://h:1"}, {"DATABASE_URL": "postgres://u@h/d"}
+    for env, kind in (
+        (redis | database, "postgres"), (redis | database | {"NODE_ENV": "development"}, "postgres"),
+        (redis | database | {"NODE_ENV": "production"}, "redis"), (database | {"NODE_ENV": "production"}, "postgres"),
+        (redis | database | {"NODE_ENV": "test"}, "postgres"),
+        (redis | database | {"NODE_ENV": "production", "APP_ENV": "test"}, "postgres"),
+        (redis | database | {"APP_ENV": "test", "LARDER_ENV": "production"}, "redis"),
+        (redis | database | {"CACHE_ADAPTER": "redis"}, "redis"), (redis | database | {"CACHE_ADAPTER": "memory"}, "memory"),
+        (redis | {"NODE_ENV": "production", "CACHE_ADAPTER": "database"} | database, "postgres"),
+    ):
+        said = larder_says(lab, "--check-config", env=env, expect=0)
+        assert f"The backend is {kind}" in said, f"{env} chose another: {said}"
+    assert "REDIS_URL" in larder_says(lab, "--check-config", env={"CACHE_ADAPTER": "redis"}, expect=1)
+
+
+def test_private_postgres(lab):
+    """Nothing is configured: Larder starts its own PostgreSQL, as root under another user, and stops it at its end."""
+    if lab.stand_in:
+        lab.skip("redis-server has no PostgreSQL")
+    data = lab.path("data")
+    larder = lab.larder("postgres", behind=Nothing, config={"postgres.data_dir": str(data)})
+    with larder.connect() as client:
+        assert client.call("SET", "k", "kept") == b"+OK\r\n"
+    assert processes_in(data)
+    larder.stop()
+    assert not processes_in(data), "PostgreSQL still runs"
+    larder.start()
+    with larder.connect() as client:
+        assert client.call("GET", "k") == b"$4\r\nkept\r\n"
+
+
+class Nothing:
+    """No server behind, where Larder is to find one by itself."""
+
+    url = None
+
+
+def processes_in(directory):
+    """Pids of processes whose command line names the directory."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(directory).encode() in path.read_bytes() and b"postgres" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_environment_test_has_a_schema_of_its_own(lab):
+    """Two Larders on one database do not see each other, and leave nothing behind."""
+    behind = lab.postgres()
+    larders = [lab.larder("postgres", behind, env={"NODE_ENV": "test"}) for _ in range(2)]
+    schemas = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'larder%'"
+    with larders[0].connect() as first, larders[1].connect() as second:
+        first.call("SET", "k", "mine")
+        assert second.call("GET", "k") == b"$-1\r\n"
+        assert int(behind.psql(schemas).stdout) == 2
+    for larder in larders:
+        larder.stop()
+    assert int(behind.psql(schemas).stdout) == 0
