@@ -23,10 +23,10 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// The right name in the wrong section is as near as can be: "port" is server.port, "l1.url" may be redis.url.
+// The right name in the wrong section, as "port" for "server.port", counts as one mistake.
 std::size_t distance(std::string_view mistyped, std::string_view name) {
   const auto leaf = [](std::string_view text) { return text.substr(text.rfind('.') + 1); };
-  return std::min(edits_between(mistyped, name), edits_between(leaf(mistyped), leaf(name)) + 1);
+  return leaf(mistyped) == leaf(name) ? 1 : edits_between(mistyped, name);
 }
 
 }  // namespace

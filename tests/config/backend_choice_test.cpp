@@ -1,0 +1,236 @@
+#include "config/backend_choice.h"
+
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "config/support.h"
+
+namespace larder::config {
+namespace {
+
+constexpr bool kInstalled = true;
+constexpr bool kNotInstalled = false;
+
+BackendChoice choose(const std::vector<std::string>& arguments, const Variables& variables, bool installed) {
+  return choose_backend(load_with(arguments, variables), installed);
+}
+
+struct Case {
+  std::vector<std::string> arguments;
+  Variables variables;
+  bool installed;
+  BackendKind kind;
+  std::string_view reason;
+};
+
+const Variables kRedis{{"REDIS_URL", "redis://r"}};
+const Variables kDatabase{{"DATABASE_URL", "postgres://p/db"}};
+const Variables kBoth{{"REDIS_URL", "redis://r"}, {"DATABASE_URL", "postgres://p/db"}};
+
+Variables in(std::string_view environment, Variables variables = {}) {
+  variables.emplace("LARDER_ENV", environment);
+  return variables;
+}
+
+TEST_CASE("backend choice: auto") {
+  constexpr auto kPrivate = " and no database is named, so Larder runs a private PostgreSQL";
+  const auto private_after = [&](std::string_view why) { return std::string(why) + kPrivate; };
+  const std::string unset_private = private_after("postgres: environment is not set");
+  const std::string test_private = private_after("postgres: environment is test (a schema of its own)");
+  const std::string production_private =
+      private_after("postgres: environment is production, REDIS_URL is not set");
+  using enum BackendKind;
+  const std::vector<Case> cases{
+      // not set, development: the database, even when REDIS_URL is set
+      {{}, {}, kInstalled, postgres, unset_private},
+      {{},
+       {},
+       kNotInstalled,
+       memory,
+       "memory: environment is not set, no database is named and no PostgreSQL server is installed"},
+      {{}, kRedis, kInstalled, postgres, unset_private},
+      {{}, kBoth, kNotInstalled, postgres, "postgres: environment is not set and DATABASE_URL is set"},
+      {{},
+       in("development", kBoth),
+       kNotInstalled,
+       postgres,
+       "postgres: environment is development and DATABASE_URL is set"},
+      {{},
+       in("development", {{"PGHOST", "h"}}),
+       kInstalled,
+       postgres,
+       "postgres: environment is development and PGHOST is set"},
+      {{},
+       in("development", kRedis),
+       kNotInstalled,
+       memory,
+       "memory: environment is development, no database is named and no PostgreSQL server is installed"},
+      // test: the database with a schema of its own, always
+      {{},
+       in("test", kBoth),
+       kNotInstalled,
+       postgres,
+       "postgres: environment is test (a schema of its own) and DATABASE_URL is set"},
+      {{}, in("test"), kInstalled, postgres, test_private},
+      {{"--redis-url", "redis://r"}, in("test"), kInstalled, postgres, test_private},
+      // production: Redis if there is one, else the database
+      {{},
+       in("production", kBoth),
+       kInstalled,
+       redis,
+       "redis: environment is production and REDIS_URL is set"},
+      {{},
+       in("production", kDatabase),
+       kInstalled,
+       postgres,
+       "postgres: environment is production, REDIS_URL is not set and DATABASE_URL is set"},
+      {{}, in("production"), kInstalled, postgres, production_private},
+      {{},
+       in("production"),
+       kNotInstalled,
+       memory,
+       "memory: environment is production, REDIS_URL is not set, no database is named and no PostgreSQL "
+       "server is installed"},
+      // an address on the command line is a wish
+      {{"--redis-url", "redis://r"}, kDatabase, kInstalled, redis, "redis: --redis-url is given"},
+      {{"--database-url", "postgres://p"},
+       in("production", kRedis),
+       kInstalled,
+       postgres,
+       "postgres: environment is production and --database-url is set"},
+      {{"--redis-url", "redis://r", "--database-url", "postgres://p"},
+       {},
+       kInstalled,
+       postgres,
+       "postgres: environment is not set and --database-url is set"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.reason);
+    const BackendChoice choice = choose(c.arguments, c.variables, c.installed);
+    CHECK(choice.kind == c.kind);
+    CHECK(choice.reason == c.reason);
+    CHECK(choice.warning.empty() == (c.kind != memory));
+  }
+}
+
+TEST_CASE("backend choice: said") {
+  using enum BackendKind;
+  const std::vector<Case> cases{
+      {{"--backend", "memory"}, kBoth, kInstalled, memory, "memory: --backend is memory"},
+      {{"--backend", "redis"}, kBoth, kInstalled, redis, "redis: --backend is redis"},
+      {{"--backend", "redis"}, in("test", kRedis), kInstalled, redis, "redis: --backend is redis"},
+      {{"--backend", "database"},
+       kBoth,
+       kInstalled,
+       postgres,
+       "postgres: --backend is postgres and DATABASE_URL is set"},
+      {{"--backend", "auto"},
+       {{"CACHE_ADAPTER", "memory"}, {"DATABASE_URL", "postgres://p"}},
+       kInstalled,
+       postgres,
+       "postgres: environment is not set and DATABASE_URL is set"},
+      {{}, {{"CACHE_ADAPTER", "memory"}}, kInstalled, memory, "memory: CACHE_ADAPTER is memory"},
+      {{},
+       {{"CACHE_ADAPTER", "database"}},
+       kInstalled,
+       postgres,
+       "postgres: CACHE_ADAPTER is postgres and no database is named, so Larder runs a private PostgreSQL"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.reason);
+    const BackendChoice choice = choose(c.arguments, c.variables, c.installed);
+    CHECK(choice.kind == c.kind);
+    CHECK(choice.reason == c.reason);
+    CHECK(choice.warning.empty());
+  }
+}
+
+TEST_CASE("backend choice: what goes with it") {
+  const BackendChoice redis = choose({"--backend", "redis"}, kBoth, kInstalled);
+  CHECK(redis.address == "redis://r");
+  CHECK_FALSE(redis.schema_per_process);
+
+  const BackendChoice database = choose({}, kBoth, kInstalled);
+  CHECK(database.address == "postgres://p/db");
+  CHECK_FALSE(database.private_postgres);
+  CHECK_FALSE(database.schema_per_process);
+
+  const BackendChoice test = choose({}, in("test"), kInstalled);
+  CHECK(test.address.empty());
+  CHECK(test.private_postgres);
+  CHECK(test.schema_per_process);
+
+  const BackendChoice libpq = choose({}, {{"PGSERVICE", "app"}}, kInstalled);
+  CHECK(libpq.address.empty());
+  CHECK_FALSE(libpq.private_postgres);
+
+  const BackendChoice conninfo =
+      choose({"--database-url", "host=/run/postgresql dbname=app"}, {}, kInstalled);
+  CHECK(conninfo.address == "host=/run/postgresql dbname=app");
+}
+
+TEST_CASE("backend choice: a contradiction is an error that names the setting") {
+  struct Refusal {
+    std::vector<std::string> arguments;
+    Variables variables;
+    std::string_view error;
+  };
+  const Variables cluster{{"REDIS_CLUSTER_NODES", "a:1,b:2"}};
+  const std::vector<Refusal> cases{
+      {{},
+       {{"CACHE_ADAPTER", "redis"}},
+       "CACHE_ADAPTER is redis, but no Redis is named: set --redis-url, REDIS_URL or redis.url"},
+      {{"--backend", "database"},
+       {},
+       "--backend is postgres, but no database is named and no PostgreSQL server is installed"},
+      {{}, in("production", cluster), "REDIS_CLUSTER_NODES is set, but this build speaks to one Redis node"},
+      {{},
+       in("production", {{"REDIS_CLUSTER_NODES", "a:1"}, {"REDIS_URL", "redis://r"}}),
+       "REDIS_CLUSTER_NODES is set"},
+      {{},
+       in("production", {{"REDIS_URL", "rediss://u:sesame@r"}}),
+       "REDIS_URL: rediss:// is not possible yet: this build speaks to one"},
+      {{},
+       in("production", {{"REDIS_URL", "redis-sentinel://r"}}),
+       "REDIS_URL: redis-sentinel:// is not possible yet"},
+      {{"--redis-url", "redis-cluster://r"}, {}, "--redis-url: redis-cluster:// is not possible yet"},
+      {{"--redis-url", "redis://u:sesame@r:x"}, {}, "--redis-url: the port is not a number"},
+      {{}, {{"DATABASE_URL", "mysql://u:sesame@h/db"}}, "DATABASE_URL is not the address of a PostgreSQL"},
+      {{}, {{"DATABASE_URL", "app"}}, "DATABASE_URL is not the address of a PostgreSQL"},
+      {{"--backend", "memory", "--l1-memory", "0"},
+       {},
+       "--l1-memory is 0, but the memory backend keeps its data there"},
+      {{"--l1-memory", "0"}, {}, "--l1-memory is 0, but the memory backend"},
+  };
+  for (const Refusal& c : cases) {
+    const std::string error = error_of([&] { choose(c.arguments, c.variables, kNotInstalled); });
+    CAPTURE(c.error);
+    CAPTURE(error);
+    CHECK(error.starts_with(c.error));
+    CHECK(error.find("sesame") == std::string::npos);
+  }
+}
+
+TEST_CASE("backend choice: an address of a backend that is not chosen does no harm") {
+  const Variables odd{
+      {"REDIS_URL", "rediss://r"}, {"REDIS_CLUSTER_NODES", "a:1"}, {"DATABASE_URL", "postgres://p"}};
+  CHECK(choose({}, odd, kInstalled).kind == BackendKind::postgres);
+  CHECK(choose({"--redis-url", "redis://r"}, odd, kInstalled).kind == BackendKind::redis);
+  CHECK(choose({"--backend", "memory"}, {{"DATABASE_URL", "mysql://h"}}, kInstalled).kind ==
+        BackendKind::memory);
+}
+
+TEST_CASE("backend choice: noeviction is for the memory backend only") {
+  Settings settings;
+  settings.l1.eviction = Eviction::noeviction;
+  CHECK(error_of([&] {
+          static_cast<void>(choose_backend(settings, kInstalled));
+        }).starts_with("l1.eviction is noeviction, which only the memory backend"));
+  CHECK(choose_backend(settings, kNotInstalled).kind == BackendKind::memory);
+  settings.backend = BackendKind::memory;
+  CHECK(choose_backend(settings, kInstalled).kind == BackendKind::memory);
+}
+
+}  // namespace
+}  // namespace larder::config
