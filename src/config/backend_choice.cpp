@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "config/postgres_address.h"
 #include "config/redis_address.h"
 #include "config/secrets.h"
 
@@ -85,16 +86,15 @@ BackendChoice choose_redis(const Settings& settings, const Wish& wish) {
           .warning = {}};
 }
 
-void check_postgres_url(const Settings& settings) {
-  const std::string_view url = settings.postgres.url;
-  const std::size_t scheme_end = url.find("://");
-  const std::string_view scheme = url.substr(0, scheme_end == url.npos ? 0 : scheme_end);
-  if (scheme == "postgres" || scheme == "postgresql") return;
-  if (scheme.empty() && url.find('=') != url.npos) return;
-  throw ConfigError(fmt::format(
-      "{} is not the address of a PostgreSQL: it must be postgres://user:password@host:port/database "
-      "or \"host=... dbname=...\"; --backend memory or --backend redis do without",
-      name_of(settings, "postgres.url")));
+std::string postgres_address(const Settings& settings) {
+  try {
+    return parse_postgres_address(settings.postgres.url);
+  } catch (const ConfigError& error) {
+    throw ConfigError(
+        fmt::format("{} is not the address of a PostgreSQL: {}; --backend memory or --backend redis do "
+                    "without",
+                    name_of(settings, "postgres.url"), error.what()));
+  }
 }
 
 BackendChoice choose_private_postgres(const Settings& settings, const Wish& wish, BackendChoice choice,
@@ -120,12 +120,12 @@ BackendChoice choose_private_postgres(const Settings& settings, const Wish& wish
 BackendChoice choose_postgres(const Settings& settings, const Wish& wish, bool binaries_present) {
   const PostgresSettings& postgres = settings.postgres;
   BackendChoice choice{.kind = BackendKind::postgres,
-                       .address = postgres.url,
+                       .address = {},
                        .schema_per_process = settings.environment == Environment::test,
                        .reason = {},
                        .warning = {}};
   if (!postgres.url.empty()) {
-    check_postgres_url(settings);
+    choice.address = postgres_address(settings);
     choice.reason =
         reason(wish.kind, wish.why, fmt::format(" and {} is set", name_of(settings, "postgres.url")));
     return choice;

@@ -152,7 +152,7 @@ TEST_CASE("backend choice: what goes with it") {
   CHECK_FALSE(redis.schema_per_process);
 
   const BackendChoice database = choose({}, kBoth, kInstalled);
-  CHECK(database.address == "postgres://p/db");
+  CHECK(database.address == "postgresql://p/db");
   CHECK_FALSE(database.private_postgres);
   CHECK_FALSE(database.schema_per_process);
 

@@ -52,7 +52,7 @@ TEST_CASE("describe: secrets are masked") {
   CHECK(has(text, "requirepass = \"***\""));
   CHECK(has(text, "url = \"redis://me:***@h\""));
   CHECK(has(text, "url = \"postgres://me:***@h/db\""));
-  CHECK(has(text, "# The backend is postgres at postgres://me:***@h/db.\n"));
+  CHECK(has(text, "# The backend is postgres at postgresql://me:***@h/db.\n"));
 }
 
 TEST_CASE("describe: ends with the backend and why") {

@@ -13,9 +13,13 @@
 namespace larder::config {
 namespace {
 
-std::string shipped_file() {
-  std::ifstream stream(LARDER_SOURCE_ROOT "/conf/larder.toml");
+std::string source_file(const std::string& name) {
+  std::ifstream stream(LARDER_SOURCE_ROOT "/" + name);
   return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+std::string shipped_file() {
+  return source_file("conf/larder.toml");
 }
 
 // A commented default is "# name = value" in a line of its own; words of a sentence do not look like that.
@@ -50,6 +54,16 @@ TEST_CASE("conf/larder.toml: lists every key once and no other, each with its re
     CHECK(key->text(settings) == key->text(Settings{}));
   }
   CHECK(listed.size() == keys().size());
+}
+
+TEST_CASE("docs/configuration.md: names every environment variable") {
+  const std::string words = source_file("docs/configuration.md");
+  for (const Key& key : keys()) {
+    for (const std::string_view variable : key.variables) {
+      CAPTURE(variable);
+      CHECK(words.find(fmt::format("`{}`", variable)) != std::string::npos);
+    }
+  }
 }
 
 TEST_CASE("keys: names, flags and variables are unique and every section exists") {
