@@ -11,6 +11,7 @@ import threading
 import time
 
 from support.resp import ReplyError, decode, wait_until
+from support.servers import PsqlSession
 
 BOUND_S = 0.5  # the invalidation delay that is accepted on a loaded machine
 ANSWER_S = 8.0  # an answer that takes longer is a hang
@@ -152,10 +153,55 @@ class RespPath:
         replies = self.pipeline(rng.choice(ways)(key, value))
         return not any(isinstance(reply, ReplyError) for reply in replies)
 
+    def read(self, key):
+        return self.pipeline([("GET", key)])[0]
+
     def close(self):
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+class SqlPath:
+    """Straight to the tables of a Larder in database 0, by SQL."""
+
+    name = "direct"
+
+    def __init__(self, server):
+        self._server, self._session = server, None
+
+    def write(self, rng, key, value):
+        state, _ = self._execute(rng.choice(SQL_DELETIONS if value is None else SQL_WRITES).format(
+            key=literal(key), value=literal(value or b"")))
+        return state == "00000"
+
+    def read(self, key):
+        _, rows = self._execute(f"SELECT encode(v, 'hex') FROM larder.kv WHERE db = 0 AND k = {literal(key)}")
+        return bytes.fromhex(rows[0]) if rows else None
+
+    def close(self):
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _execute(self, sql):
+        if self._session is None:
+            self._session = PsqlSession(self._server)
+        try:
+            return self._session.execute(sql)
+        except ConnectionError:
+            self.close()
+            raise
+
+
+def literal(text):
+    return f"'\\x{text.hex()}'::bytea"
+
+
+UPSERT = "INSERT INTO larder.kv (db, k, v) VALUES (0, {key}, {value}) ON CONFLICT (db, k) DO UPDATE SET v = {value}, exp = NULL"
+REPLACE = "DO $do$ BEGIN DELETE FROM larder.kv WHERE db = 0 AND k = {key}; " + UPSERT + "; END $do$"
+SQL_WRITES = [UPSERT, REPLACE]
+SQL_DELETIONS = ["DELETE FROM larder.kv WHERE db = 0 AND k = {key}"]
 
 
 WRITES = [
@@ -259,7 +305,9 @@ class Load:
 def check_settled(history, truth, paths):
     """Some time after the last write every path shows what the backend has, and no answered write is missing."""
     for key in history.states:
-        value = truth(key)
+        value = truth.read(key)
         assert history.may_be_last(key, value), f"lost: {key!r} has {value!r} in the backend"
         for path in paths:
-            wait_until(lambda: path.pipeline([("GET", key)]) == [value], BOUND_S, f"{path.name} to show {value!r} for {key!r}")
+            wait_until(lambda: path.read(key) == value, BOUND_S, f"{path.name} to show {value!r} for {key!r}")
+    for path in (truth, *paths):
+        path.close()

@@ -1,18 +1,20 @@
 """The promises P1, P2, P3 and P5 of docs/design.md: many clients, two Larders on one backend, and a direct writer."""
 
 import random
-import signal
 import threading
 import time
 
-from coherence import BOUND_S, History, Load, Read, RespPath, check_settled
+from coherence import BOUND_S, History, Load, Read, RespPath, SqlPath, check_settled
 from support.lab import alone, on_backends
 from support.resp import wait_until
 
 KEYS = [b"key%d" % n for n in range(16)]
 LOAD_S = 5.0
 WRITERS = 4
-IMPATIENT = {"redis.command_timeout": "1s", "redis.ping_interval": "200ms", "redis.ping_timeout": "400ms"}
+IMPATIENT = {
+    "redis": {"redis.command_timeout": "1s", "redis.ping_interval": "200ms", "redis.ping_timeout": "400ms"},
+    "postgres": {"postgres.command_timeout": "1s", "postgres.connect_timeout": "1s"},
+}
 
 
 def invented(*reads):
@@ -82,37 +84,31 @@ def numbered_request(rng, unique):
 def test_read_your_writes_through_one_larder(lab, backend):
     """P2, on every connection of the Larder."""
     larder = lab.larder(backend)
-    load = Load(KEYS, lab.arguments.seed)
-    add_clients(load, {"A": larder}, direct=None)
+    load = start_load(lab, {"A": larder})
     time.sleep(LOAD_S)
-    load.stop()
-    judge(lab, load)
-    check_settled(load.history, truth_of(larder), [RespPath(larder, "A", 3)])
+    finish(lab, load, {"A": larder}, RespPath(larder, "A", 3))
+    assert not load.errors and not load.broken, (load.errors, load.broken[:3])
 
 
-@on_backends("redis")
+@on_backends("postgres", "redis")
 @alone
 def test_two_larders_and_a_direct_writer(lab, backend):
     """P2 and P3."""
     behind = lab.behind(backend)
-    larders = {"A": lab.larder(backend, behind), "B": lab.larder(backend, behind)}
-    load = Load(KEYS, lab.arguments.seed)
-    add_clients(load, larders, direct=behind)
+    larders = {name: lab.larder(backend, behind) for name in "AB"}
+    load = start_load(lab, larders, behind)
     time.sleep(LOAD_S)
-    load.stop()
-    judge(lab, load)
+    finish(lab, load, larders, direct_path(behind))
     assert not load.errors and not load.broken, (load.errors, load.broken[:3])
-    check_settled(load.history, truth_of(behind), [RespPath(larder, name) for name, larder in larders.items()])
 
 
-@on_backends("redis")
+@on_backends("postgres", "redis")
 @alone
 def test_backend_killed_and_restarted_under_load(lab, backend):
     """P5 and P3: what the backend lost is not read from memory, and nobody waits for ever."""
     behind = lab.behind(backend)
-    larders = {"A": lab.larder(backend, behind, config=IMPATIENT), "B": lab.larder(backend, behind, config=IMPATIENT)}
-    load = Load(KEYS, lab.arguments.seed)
-    add_clients(load, larders, direct=behind)
+    larders = {name: lab.larder(backend, behind, config=IMPATIENT[backend]) for name in "AB"}
+    load = start_load(lab, larders, behind)
     for _ in range(3):
         time.sleep(1.0)
         behind.crash()
@@ -122,32 +118,45 @@ def test_backend_killed_and_restarted_under_load(lab, backend):
         behind.start()
         wait_until(lambda: all(answers_well(larder) for larder in larders.values()), 10, "the Larders to be back")
     time.sleep(1.0)
-    load.stop()
-    judge(lab, load)
+    finish(lab, load, larders, direct_path(behind))
     check_errors(lab, load)
-    check_settled(load.history, truth_of(behind), [RespPath(larder, name) for name, larder in larders.items()])
 
 
-@on_backends("redis")
+@on_backends("postgres")
 @alone
-def test_backend_stopped_for_a_while_under_load(lab, backend):
-    """P5: a backend that says nothing any more (SIGSTOP) and comes back."""
+def test_database_restarted_under_load(lab, backend):
+    """P5: an operator's restart keeps the data, so nothing that was answered may be missing."""
     behind = lab.behind(backend)
-    larders = {"A": lab.larder(backend, behind, config=IMPATIENT)}
-    load = Load(KEYS, lab.arguments.seed)
-    add_clients(load, larders, direct=None)
+    larders = {name: lab.larder(backend, behind, config=IMPATIENT[backend]) for name in "AB"}
+    load = start_load(lab, larders, behind)
     for _ in range(2):
         time.sleep(1.0)
-        behind.process.send_signal(signal.SIGSTOP)
-        time.sleep(2.5)
+        behind.stop()
         check_alive(larders)
-        behind.process.send_signal(signal.SIGCONT)
+        behind.start()
         wait_until(lambda: all(answers_well(larder) for larder in larders.values()), 10, "the Larders to be back")
     time.sleep(1.0)
-    load.stop()
-    judge(lab, load)
+    finish(lab, load, larders, direct_path(behind))
     check_errors(lab, load)
-    check_settled(load.history, truth_of(behind), [RespPath(larder, name) for name, larder in larders.items()])
+
+
+@on_backends("postgres", "redis")
+@alone
+def test_backend_frozen_for_a_while_under_load(lab, backend):
+    """P5: a backend that says nothing any more (SIGSTOP) and comes back."""
+    behind = lab.behind(backend)
+    larders = {"A": lab.larder(backend, behind, config=IMPATIENT[backend])}
+    load = start_load(lab, larders)
+    for _ in range(2):
+        time.sleep(1.0)
+        behind.process.freeze()
+        time.sleep(2.5)
+        check_alive(larders)
+        behind.process.thaw()
+        wait_until(lambda: answers_well(larders["A"]), 10, "Larder to be back")
+    time.sleep(1.0)
+    finish(lab, load, larders, direct_path(behind))
+    check_errors(lab, load)
 
 
 @on_backends("redis")
@@ -158,30 +167,60 @@ def test_expiry_and_flush_behind_larders_back_are_seen(lab, backend):
     direct, client = lab.closing(behind.connect()), lab.closing(larder.connect())
     for empty_all in (("FLUSHALL",), ("FLUSHDB",), ("SWAPDB", "0", "5")):
         direct.call("SET", "k", "v")
-        assert all(client.call("GET", "k") == b"$1\r\nv\r\n" for _ in range(3))
+        wait_until(lambda: client.call("GET", "k") == b"$1\r\nv\r\n", BOUND_S, "SET to be seen")
         assert direct.call(*empty_all) == b"+OK\r\n"
         wait_until(lambda: client.call("GET", "k") == b"$-1\r\n", BOUND_S, f"{empty_all[0]} to be seen")
-    direct.call("SET", "k", "v", "PX", "60")
-    deadline = time.monotonic() + 0.06
-    while client.call("GET", "k") != b"$-1\r\n":
-        assert time.monotonic() < deadline + 0.02, "an expired value is read"
+    for life_ms in (1, 5, 20, 60):
+        direct.call("SET", "k", "v", "PX", life_ms)
+        deadline = time.monotonic() + life_ms / 1000
+        while client.call("GET", "k") != b"$-1\r\n":
+            assert time.monotonic() < deadline + 0.05, "an expired value is read"
 
 
-def add_clients(load, larders, direct):
-    """Per Larder three readers; writers that go through any Larder, and past them where there is a way."""
+def test_statements_of_any_kind_behind_larders_back_are_seen(lab):
+    """P3 for plain SQL."""
+    behind = lab.postgres()
+    larder = lab.larder("postgres", behind)
+    client = lab.closing(larder.connect())
+    for sql, reply in (
+        ("INSERT INTO larder.kv (db, k, v) VALUES (0, 'k', 'new')", b"$3\r\nnew\r\n"),
+        ("UPDATE larder.kv SET v = 'changed'", b"$7\r\nchanged\r\n"),
+        ("UPDATE larder.kv SET exp = 1", b"$-1\r\n"), ("UPDATE larder.kv SET exp = NULL", b"$7\r\nchanged\r\n"),
+        ("UPDATE larder.kv SET k = 'other'", b"$-1\r\n"), ("UPDATE larder.kv SET k = 'k'", b"$7\r\nchanged\r\n"),
+        ("DELETE FROM larder.kv", b"$-1\r\n"),
+        ("INSERT INTO larder.kv (db, k, v) SELECT 0, convert_to('k' || n, 'UTF8'), 'v' FROM generate_series(1, 5000) n; "
+         "INSERT INTO larder.kv (db, k, v) VALUES (0, 'k', 'again')", b"$5\r\nagain\r\n"),
+        ("TRUNCATE larder.kv", b"$-1\r\n"),
+    ):
+        behind.psql(sql)
+        wait_until(lambda: client.call("GET", "k") == reply, BOUND_S, f"{sql} to be seen")
+        assert client.call("GET", "k") == reply
+
+
+def start_load(lab, larders, behind=None):
+    """Per Larder three readers; writers that go through any Larder and, given what is `behind`, past them."""
+    load = Load(KEYS, lab.arguments.seed)
     for number in range(WRITERS):
         paths = [RespPath(larder, name, 2 + number % 2) for name, larder in larders.items()]
-        load.add_writer(KEYS[number::WRITERS], paths + ([RespPath(direct, "direct")] if direct else []))
+        load.add_writer(KEYS[number::WRITERS], paths + ([direct_path(behind)] if behind else []))
     for name, larder in larders.items():
         for protocol in (2, 3, 2):
             load.add_reader(RespPath(larder, name, protocol))
+    return load
 
 
-def judge(lab, load):
+def direct_path(behind):
+    return SqlPath(behind) if behind.name == "postgres" else RespPath(behind, "direct")
+
+
+def finish(lab, load, larders, truth):
+    """Ends the load and judges all that was read, during it and after."""
+    load.stop()
     verdict = load.history.judge()
     lab.note(str(verdict))
     assert verdict.checked > 1000, "hardly anything was read"
     assert not verdict.violations, "\n".join([f"{len(verdict.violations)} violations", *verdict.violations[:5]])
+    check_settled(load.history, truth, [RespPath(larder, name) for name, larder in larders.items()])
 
 
 def check_errors(lab, load):
@@ -202,9 +241,3 @@ def check_alive(larders):
 def answers_well(larder):
     with larder.connect(timeout=5) as client:
         return client.call("SET", "probe", "1") == b"+OK\r\n"
-
-
-def truth_of(server):
-    """What the backend itself has for a key."""
-    path = RespPath(server, "backend")
-    return lambda key: path.pipeline([("GET", key)])[0]

@@ -66,12 +66,12 @@ def test_sigterm_waits_for_the_backend(lab):
     larder = lab.larder("redis", behind)
     with larder.connect() as client:
         client.call("PING")
-        behind.process.send_signal(signal.SIGSTOP)
+        behind.process.freeze()
         client.send_bytes(b"SET k v\r\nGET k\r\n")
         time.sleep(0.2)
         larder.process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
-        behind.process.send_signal(signal.SIGCONT)
+        behind.process.thaw()
         assert [client.read(), client.read()] == [b"+OK\r\n", b"$1\r\nv\r\n"]
     assert larder.process.wait(15) == 0
 

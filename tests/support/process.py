@@ -73,7 +73,7 @@ class Process:
     def stop(self, number=signal.SIGTERM, seconds=20):
         """Asks it to end and returns the exit code; kills it when it does not listen."""
         if self.running():
-            self.send_signal(signal.SIGCONT)
+            self.thaw()
             self.send_signal(number)
         try:
             return self.wait(seconds)
@@ -84,6 +84,19 @@ class Process:
     def kill(self):
         self._popen.kill()
         return self._popen.wait()
+
+    def freeze(self):
+        """Stops it and its children where they are, with their connections open."""
+        for pid in self._family():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        for pid in self._family():
+            os.kill(pid, signal.SIGCONT)
+
+    def _family(self):
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [self.pid, *map(int, children.split())]
 
     def log(self):
         return self.log_path.read_text(errors="replace")

@@ -55,7 +55,8 @@ class RedisServer:
     def start(self):
         self.process = Process(
             ["redis-server", "--port", self.port, "--unixsocket", self.unix_path, "--dir", self.directory,
-             "--save", "", "--appendonly", "no", "--loglevel", "warning", *self._options],
+             "--save", "", "--appendonly", "no", "--loglevel", "warning", "--enable-debug-command", "yes",
+             *self._options],
             self.directory / "log",
             env=clean_environment(),
         )
@@ -123,6 +124,33 @@ class PostgresServer:
         self.process.stop(signal.SIGQUIT)
 
 
+class PsqlSession:
+    """A psql that stays connected: another program that changes Larder's tables."""
+
+    def __init__(self, server):
+        self._popen = subprocess.Popen(
+            ["stdbuf", "-oL", "psql", "-X", "-q", "-A", "-t", server.url], env=clean_environment(), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def execute(self, sql):
+        """(SQLSTATE of the statement, lines of its result); ConnectionError when the server is gone."""
+        try:
+            self._popen.stdin.write(f"{sql};\n\\echo state :SQLSTATE\n")
+            self._popen.stdin.flush()
+        except OSError as problem:
+            raise ConnectionError(str(problem)) from problem
+        lines = []
+        for line in self._popen.stdout:
+            if line.startswith("state "):
+                return line.split()[1], lines
+            lines.append(line.rstrip("\n"))
+        raise ConnectionError("psql has lost its server")
+
+    def close(self):
+        self._popen.kill()
+        self._popen.communicate()
+
+
 class LarderServer:
     """Larder under test. `backend` is "memory", "postgres" or "redis"; `behind` is the server behind it.
 
@@ -183,7 +211,8 @@ class StandInServer(LarderServer):
     """redis-server in Larder's place: what fails then is a fault of the tests."""
 
     def start(self):
-        command = ["redis-server", "--port", self.port, "--save", "", "--dir", self.directory, "--loglevel", "warning"]
+        command = ["redis-server", "--port", self.port, "--save", "", "--dir", self.directory, "--loglevel", "warning",
+                   "--enable-debug-command", "yes"]
         given = dict(zip(self.options[::2], self.options[1::2])) | self.config
         for name in ("unixsocket", "bind", "requirepass", "timeout", "maxclients"):
             if (value := given.get(f"--{name}", given.get(f"server.{name}"))) is not None:
