@@ -83,7 +83,7 @@ class Matcher {
   }
 
   [[nodiscard]] bool is_between(char from, char to, char c) const noexcept {
-    const auto [low, high] = std::minmax(static_cast<signed char>(from), static_cast<signed char>(to));
+    const auto [low, high] = std::minmax({static_cast<signed char>(from), static_cast<signed char>(to)});
     const auto folded = [this](signed char bound) {
       return static_cast<signed char>(fold(static_cast<char>(bound)));
     };

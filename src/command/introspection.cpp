@@ -239,7 +239,7 @@ void info(Names argv, ReplyWriter& reply) {
     if (const CommandSpec* const spec = find_by_full_name(name))
       append_info(reply, *spec);
     else
-      reply.null_array();
+      reply.null();
   }
 }
 
