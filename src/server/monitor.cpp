@@ -44,8 +44,8 @@ std::string quoted(ByteView bytes) {
 std::string monitor_line(std::span<const ByteView> argv, int db, ByteView address) {
   const std::int64_t now_us = unix_now_us();
   std::string line = fmt::format("+{}.{:06} [{} {}]", now_us / 1'000'000, now_us % 1'000'000, db, address);
-  for (const ByteView argument : argv) line += " " + quoted(argument);
-  return line + "\r\n";
+  for (const ByteView argument : argv) line.append(1, ' ').append(quoted(argument));
+  return line.append("\r\n");
 }
 
 }  // namespace larder

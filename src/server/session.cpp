@@ -183,8 +183,9 @@ Step Session::dispatch(Request& request) {
   if (is_paused(request)) return Step::hold;
   if (server.monitors.load(std::memory_order_relaxed) > 0) show_monitors(request);
   if (spec != nullptr && spec->runner == Runner::connection) {
-    const ConnectionHandler handler = find_connection_handler(*spec);
-    return handler(*this, request);
+    if (const ConnectionHandler handler = find_connection_handler(*spec)) return handler(*this, request);
+    append_unknown_command(request.reply, request.argv);
+    return Step::done;
   }
   if (parser_.is_inline()) request.raw = encode_inline(request.argv);
   return worker_.backend().execute(request);
