@@ -27,6 +27,16 @@ constexpr std::size_t kReadStep = 16 * 1024;
 constexpr std::size_t kLargestReadStep = 1 << 20;
 constexpr std::size_t kSlowlogRequestBytes = 256;  // of a pending request, kept in case it turns out slow
 
+bool wants_default_ttl(const Request& request) {
+  if (request.spec == nullptr || request.spec->name != "set") return false;
+  const auto sets_expiry = [](ByteView option) {
+    return equals_ignore_case(option, "ex") || equals_ignore_case(option, "px") ||
+           equals_ignore_case(option, "exat") || equals_ignore_case(option, "pxat") ||
+           equals_ignore_case(option, "keepttl");
+  };
+  return std::ranges::none_of(request.argv.subspan(3), sets_expiry);
+}
+
 }  // namespace
 
 Session::Session(Worker& worker, int fd, ClientIdentity identity)
@@ -54,17 +64,17 @@ void Session::close() {
 
 void Session::on_ready(std::uint32_t events) {
   if (events & EPOLLOUT) flush();
-  if (!is_closed() && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) read();
+  if (is_closed() || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
+  if (may_go_on()) return read();
+  // A dead connection is reported again and again, wanted or not; one that only has more requests is asked
+  // later.
+  if (events & (EPOLLHUP | EPOLLERR)) return close();
+  want(wanted_ & ~static_cast<std::uint32_t>(EPOLLIN));
 }
 
 // --- bytes in ---
 
 void Session::read() {
-  if (!may_go_on()) {
-    // What is here waits; more is not wanted now. A peer that hung up is noticed when we write or read again.
-    want(wanted_ & ~static_cast<std::uint32_t>(EPOLLIN));
-    return;
-  }
   worker_.refresh_clock();
   if (in_.empty())
     read_into_scratch();
@@ -187,7 +197,9 @@ Step Session::dispatch(Request& request) {
     append_unknown_command(request.reply, request.argv);
     return Step::done;
   }
-  if (parser_.is_inline()) request.raw = encode_inline(request.argv);
+  if (parser_.is_inline()) request.raw = encode(request.argv);
+  if (server.settings().cache.default_ttl.count() > 0 && wants_default_ttl(request))
+    return set_with_default_ttl(request);
   return worker_.backend().execute(request);
 }
 
@@ -236,7 +248,17 @@ void Session::show_monitors(const Request& request) {
   worker_.server().show_monitors(monitor_line(request.argv, db_, identity_.address));
 }
 
-ByteView Session::encode_inline(std::span<const ByteView> argv) {
+/// `[cache] default_ttl`: a plain SET is run, and forwarded, as if the client had written `PX ttl` behind it.
+Step Session::set_with_default_ttl(Request request) {
+  const std::string ttl_ms = std::to_string(worker_.server().settings().cache.default_ttl.count());
+  std::vector<ByteView> argv(request.argv.begin(), request.argv.end());
+  argv.insert(argv.end(), {"PX", ttl_ms});
+  request.argv = argv;
+  request.raw = encode(argv);
+  return worker_.backend().execute(request);
+}
+
+ByteView Session::encode(std::span<const ByteView> argv) {
   Bytes& encoded = worker_.encode_buffer();
   encoded.clear();
   ReplyWriter writer(encoded, Protocol::resp2);

@@ -100,7 +100,8 @@ class Session final : public Pollable, public Caller {
   [[nodiscard]] bool resolve(Request& request);
   [[nodiscard]] bool is_paused(const Request& request);
   void show_monitors(const Request& request);
-  [[nodiscard]] ByteView encode_inline(std::span<const ByteView> argv);
+  [[nodiscard]] Step set_with_default_ttl(Request request);
+  [[nodiscard]] ByteView encode(std::span<const ByteView> argv);
   void protocol_error(Errc code);
   void account(const Request& request, std::size_t reply_start);
   void record(const CommandSpec* spec, std::int64_t took_us, bool failed);

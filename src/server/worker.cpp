@@ -22,10 +22,10 @@ constexpr std::size_t kScratchBytes = 64 * 1024;
 constexpr std::size_t kBufferBytes = 16 * 1024;
 constexpr std::size_t kLargestSpareBuffer = 64 * 1024;
 constexpr std::size_t kSpareBuffers = 64;
-constexpr auto kTick = std::chrono::milliseconds(10);
-constexpr int kTicksPerSweep = 10;
-constexpr int kTicksPerLimitCheck = 100;
-constexpr std::size_t kSweepSlots = 2000;  // per worker and sweep: 20 000 records a second
+constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr int kTicksPerLimitCheck = 10;
+constexpr std::size_t kSweepSlots = 1000;
+constexpr int kSweepRounds = 16;  // at most, while a quarter of what is looked at has expired
 
 }  // namespace
 
@@ -207,7 +207,8 @@ void Worker::tick() {
     for (const std::uint64_t id : ids)
       if (Session* session = find_session(id); session != nullptr && !session->is_closed()) session->resume();
   }
-  if (ticks_ % kTicksPerSweep == 0) server_.keyspace().sweep(kSweepSlots, now_ms_);
+  for (int round = 0; round < kSweepRounds; ++round)
+    if (server_.keyspace().sweep(kSweepSlots, now_ms_) * 4 < kSweepSlots) break;
   if (ticks_ % kTicksPerLimitCheck == 0) {
     const std::int64_t now_us = steady_now_us();
     for (const auto& [id, session] : sessions_)
