@@ -19,7 +19,7 @@ DEBIAN_PYTHON = "/usr/bin/python3"  # the one that has python3-redis
 
 def run(command, seconds=60, **options):
     """Output of a program that must end well."""
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds,
                           **options)
     output = done.stdout.decode(errors="replace")
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{output}"
@@ -34,7 +34,8 @@ def cli(server, *args, **options):
 def test_redis_cli_commands(lab, backend):
     larder = lab.larder(backend)
     assert cli(larder, input=b'SET k "a b"\nGET k\nINCR k\n\nNOSUCH\n').splitlines() == [
-        "OK", "a b", "ERR value is not an integer or out of range", "", "ERR unknown command 'NOSUCH', with args beginning with: ", ""]
+        "OK", "a b", "ERR value is not an integer or out of range", "",
+        "ERR unknown command 'NOSUCH', with args beginning with: ", ""]
     assert cli(larder, "-r", "3", "INCR", "n").split() == ["1", "2", "3"]
     assert cli(larder, "-n", "5", "-x", "SET", "bin", input=b"\x00\xff\r\n") == "OK\n"
     assert cli(larder, "-n", "5", "STRLEN", "bin") == "4\n"
@@ -56,7 +57,8 @@ def test_redis_cli_mass_insertion(lab, backend):
 def test_redis_cli_reports(lab, backend):
     larder = lab.larder(backend)
     cli(larder, input=b"\n".join(b"SET key:%d %b" % (n, b"x" * n) for n in range(1, 300)))
-    assert "Biggest string found" in (report := cli(larder, "--bigkeys")) and "'\"key:299\"' has 299 bytes" in report, report
+    report = cli(larder, "--bigkeys")
+    assert "Biggest string found '\"key:299\"' has 299 bytes" in report, report
     assert "299 keys" in cli(larder, "--memkeys")
     minimum, maximum, _average, samples = map(float, cli(larder, "--latency", "--raw").split())
     assert minimum <= maximum and samples > 10
@@ -70,7 +72,8 @@ def test_redis_cli_interactive(lab):
                              env={**os.environ, "TERM": "dumb", "HOME": str(lab.path("home"))})
     os.close(other_end)
     try:
-        for line, answer in ((b"SET k hello\n", b"OK"), (b"GET k\n", b'"hello"'), (b"help @string\n", b"APPEND"), (b"quit\n", b"")):
+        for line, answer in ((b"SET k hello\n", b"OK"), (b"GET k\n", b'"hello"'), (b"help @string\n", b"APPEND"),
+                             (b"quit\n", b"")):
             os.write(terminal, line)
             read_terminal(terminal, answer)
         assert shell.wait(10) == 0
@@ -91,7 +94,8 @@ def test_redis_cli_statistics(lab):
     larder = lab.larder()
     report = Output(["redis-cli", "-p", str(larder.port), "--stat", "-i", "0.02"])
     try:
-        wait_until(lambda: len(re.findall(rb"^\d+ .* \d+ \(\+\d+\)", report.text(), re.M)) >= 3, 10, "three lines of --stat")
+        line = rb"^\d+ .* \d+ \(\+\d+\)"
+        wait_until(lambda: len(re.findall(line, report.text(), re.M)) >= 3, 10, "three lines of --stat")
     finally:
         report.stop()
 
@@ -131,8 +135,8 @@ class Output:
 def test_redis_benchmark(lab, backend):
     larder = lab.larder(backend)
     for depth, requests in ((1, 10_000), (16, 50_000)):
-        output = run(["redis-benchmark", "-p", larder.port, "-t", "ping,set,get,incr,mset", "-P", depth, "-c", 50, "-n", requests,
-                      "-r", 1000, "-q"], seconds=100)
+        output = run(["redis-benchmark", "-p", larder.port, "-t", "ping,set,get,incr,mset", "-P", depth, "-c", 50,
+                      "-n", requests, "-r", 1000, "-q"], seconds=100)
         speeds = re.findall(r"^(.*): ([\d.]+) requests per second", output.replace("\r", "\n"), re.M)
         assert len(speeds) == 6 and "WARN" not in output and "rror" not in output, output
         lab.note(f"-P {depth}: " + ", ".join(f"{name} {float(speed):.0f}/s" for name, speed in speeds))

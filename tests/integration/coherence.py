@@ -39,7 +39,8 @@ class Verdict:
 
     def __str__(self):
         stale = ", ".join(f"{path} {seconds * 1000:.1f} ms" for path, seconds in sorted(self.staleness_s.items()))
-        return f"{self.checked} reads checked, {self.uncertain} of uncertain writes; staleness at most: {stale or 'none'}"
+        return (f"{self.checked} reads checked, {self.uncertain} of uncertain writes; "
+                f"staleness at most: {stale or 'none'}")
 
 
 class History:
@@ -198,7 +199,8 @@ def literal(text):
     return f"'\\x{text.hex()}'::bytea"
 
 
-UPSERT = "INSERT INTO larder.kv (db, k, v) VALUES (0, {key}, {value}) ON CONFLICT (db, k) DO UPDATE SET v = {value}, exp = NULL"
+UPSERT = ("INSERT INTO larder.kv (db, k, v) VALUES (0, {key}, {value}) "
+          "ON CONFLICT (db, k) DO UPDATE SET v = {value}, exp = NULL")
 REPLACE = "DO $do$ BEGIN DELETE FROM larder.kv WHERE db = 0 AND k = {key}; " + UPSERT + "; END $do$"
 SQL_WRITES = [UPSERT, REPLACE]
 SQL_DELETIONS = ["DELETE FROM larder.kv WHERE db = 0 AND k = {key}"]

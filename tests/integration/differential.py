@@ -171,7 +171,8 @@ def compare(oracle, subject, seeds, length, modes=MODES):
             steps = Generator(f"{seed}/{mode}", mode.connections).sequence(length)
             played += len(steps)
             if mismatch := play(steps, mode, oracle, subject, seed):
-                reports.append(report(steps, mismatch, mode, seed, lambda some: play(some, mode, oracle, subject, seed)))
+                replay = lambda some: play(some, mode, oracle, subject, seed)  # noqa: E731
+                reports.append(report(steps, mismatch, mode, seed, replay))
             if len(reports) == 3:
                 return played, reports
     return played, reports

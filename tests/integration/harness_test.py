@@ -45,7 +45,12 @@ class Forgetful:
     def connect(self, protocol):
         client = self._server.connect(protocol)
         read, names = client.read, []
-        client.send_bytes = lambda stream, splits=(): (names.append(b"APPEND" in stream), Client.send_bytes(client, stream, splits))
+
+        def send_bytes(stream, splits=()):
+            names.append(b"APPEND" in stream)
+            Client.send_bytes(client, stream, splits)
+
+        client.send_bytes = send_bytes
         client.read = lambda: one_less(read()) if names[-1] else read()
         return client
 

@@ -56,7 +56,8 @@ class Bystander:
         if self.failure:
             raise self.failure
         growth = self.most_bytes - self.before_bytes
-        self._lab.note(f"{self.pings} pings, the slowest {self.slowest_s * 1000:.1f} ms; memory grew by {growth / MB:.1f} MB")
+        self._lab.note(f"{self.pings} pings, the slowest {self.slowest_s * 1000:.1f} ms; "
+                       f"memory grew by {growth / MB:.1f} MB")
         assert self.pings > 0 and self.slowest_s < SLOWEST_PING_S, f"a PING took {self.slowest_s:.2f} s"
         assert self._lab.sanitized or growth <= most_growth_bytes, f"memory grew by {growth / MB:.1f} MB"
 
@@ -103,8 +104,8 @@ def discard(connection):
 def test_announcements_cost_nothing(lab):
     """Arrays of a million elements and bulks of 512 MB, announced by many who then send nothing, or little."""
     larder = lab.larder()
-    announcements = (b"*1000000\r\n", b"*1000000\r\n$3\r\nDEL\r\n$1\r\na\r\n", b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n",
-                     b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n" + b"v" * 1000)
+    big_set = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n"
+    announcements = (b"*1000000\r\n", b"*1000000\r\n$3\r\nDEL\r\n$1\r\na\r\n", big_set, big_set + b"v" * 1000)
     with Bystander(lab, larder) as bystander:
         connections = [connect(larder.address, timeout=30) for _ in range(200)]
         for number, connection in enumerate(connections):

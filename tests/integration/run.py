@@ -71,18 +71,17 @@ def run_case(case, arguments, template, temporary_root):
     signal.signal(signal.SIGALRM, raise_timeout)
     signal.alarm(TEST_SECONDS)
     status, details = "passed", ""
-    try:
+    for part in (lambda: case.call(lab), lab.stop_servers):
         try:
-            case.call(lab)
-        finally:
-            lab.stop_servers()
-    except Skip as skip:
-        status, details = "skipped", f"{'':19}{skip}"
-    except Exception:  # whatever it was, the test has failed and the others go on
-        status, details = "failed", f"{traceback.format_exc()}{lab.logs()}"
-    finally:
-        signal.alarm(0)
-        lab.close()
+            part()
+        except Skip as skip:
+            status, details = "skipped", f"{'':19}{skip}"
+        except Exception:  # whatever it was, the test has failed and the others go on
+            status, details = "failed", details + traceback.format_exc()
+    signal.alarm(0)
+    if status == "failed":
+        details += lab.logs()
+    lab.close()
     return Outcome(case.name, status, time.monotonic() - started, lab.notes, details)
 
 

@@ -10,8 +10,8 @@ What a reply says must not depend on how fast the sequence runs, or two correct 
 import random
 
 KEYS = [b"a", b"b", b"key:1", b"key:2", b"", b"bin\x00\xff\r\n", b"gl[o]b*?\\", b"long" * 60, b"missing"]
-PATTERNS = [b"*", b"key:*", b"?", b"[ab]", b"[^a]", b"gl\\[o\\]b\\*\\?\\\\", b"*\x00*", b"key:[0-9]", b"", b"[z-a]", b"a*b",
-            b"[", b"\\", b"**", b"long*"]
+PATTERNS = [b"*", b"key:*", b"?", b"[ab]", b"[^a]", b"gl\\[o\\]b\\*\\?\\\\", b"*\x00*", b"key:[0-9]", b"", b"[z-a]",
+            b"a*b", b"[", b"\\", b"**", b"long*"]
 INTEGERS = [b"0", b"1", b"-1", b"10", b"123456", b"-987", b"9223372036854775807", b"-9223372036854775808"]
 NOT_INTEGERS = [b"", b" 1", b"1 ", b"+1", b"-0", b"01", b"1.0", b"abc", b"9223372036854775808", b"-9223372036854775809",
                 b"1\x00", b"0x10", b"1e3", b"--1", b"99999999999999999999999999"]
@@ -19,8 +19,8 @@ FLOATS = [b"0", b"1.5", b"-2.25", b"3.0e3", b"1e-5", b"0.1", b"10", b"5e-324", b
           b"123456789.123456789", b".5", b"5."]
 NOT_FLOATS = [b"", b" 1.5", b"1.5 ", b"nan", b"inf", b"-inf", b"abc", b"1.5.5", b"1e5000", b"1,5", b"+inf", b"infinity"]
 TEXTS = [b"", b"x", b"hello world", b"bin\r\n\x00\xff", b"ohmytext", b"mynewtext", b"ab" * 22, b"ab" * 23, b"y" * 1000]
-OPTION_NOISE = [b"NX", b"XX", b"GET", b"KEEPTTL", b"EX", b"PX", b"GT", b"LT", b"PERSIST", b"REPLACE", b"DB", b"IDX", b"LEN",
-                b"nonsense", b"", b"0", b"-1", b"\x00"]
+OPTION_NOISE = [b"NX", b"XX", b"GET", b"KEEPTTL", b"EX", b"PX", b"GT", b"LT", b"PERSIST", b"REPLACE", b"DB", b"IDX",
+                b"LEN", b"nonsense", b"", b"0", b"-1", b"\x00"]
 DATABASES = [b"0", b"0", b"1", b"2", b"15", b"16", b"-1", b"x", b"99999999999"]
 SEE_EXPIRED_KEYS = (b"DBSIZE", b"MEMORY")
 FAR_FUTURE_SECONDS = 4102444800  # 2100-01-01
@@ -143,8 +143,8 @@ class Generator:
                                     (b"PXAT", (FAR_FUTURE_SECONDS + life) * 1000)])
         if self.chance(0.85):
             return [unit, b"%d" % number]
-        return [unit, self.choice([b"0", b"-1", b"-100", b"9223372036854775807", b"9223372036854775", b"-9223372036854775808",
-                                   *NOT_INTEGERS])]
+        return [unit, self.choice([b"0", b"-1", b"-100", b"9223372036854775807", b"9223372036854775",
+                                   b"-9223372036854775808", *NOT_INTEGERS])]
 
     def some(self, options, probability=0.3):
         """Some of the options, in any order."""
@@ -185,7 +185,8 @@ def pairs(g):
 
 
 def copy(g):
-    return [b"COPY", g.key(), g.key(), *(word for option in g.some([[b"DB", g.database()], [b"REPLACE"]]) for word in option)]
+    options = g.some([[b"DB", g.database()], [b"REPLACE"]])
+    return [b"COPY", g.key(), g.key(), *(word for option in options for word in option)]
 
 
 def scan(g):
@@ -214,7 +215,7 @@ def flush(g):
 
 WEIGHTED = [
     (12, set_command), (8, one_key(b"GET")), (3, getex), (3, setex), (6, expire),
-    (2, lambda g: [b"SETNX", g.key(), g.value()]), (2, lambda g: [b"GETSET", g.key(), g.value()]), (2, one_key(b"GETDEL")),
+    (4, lambda g: [g.choice([b"SETNX", b"GETSET"]), g.key(), g.value()]), (2, one_key(b"GETDEL")),
     (4, many_keys(b"MGET")), (3, lambda g: [b"MSET", *pairs(g)]), (2, lambda g: [b"MSETNX", *pairs(g)]),
     (3, lambda g: [b"APPEND", g.key(), g.value()]), (2, one_key(b"STRLEN")),
     (3, lambda g: [g.choice([b"GETRANGE", b"SUBSTR"]), g.key(), g.offset(), g.offset()]),

@@ -7,9 +7,28 @@ from support.lab import on_backends
 from support.resp import ReplyError, decode, wait_until
 
 NOT_ON_A_SHARED_CONNECTION = (
-    ("MULTI",), ("EXEC",), ("WATCH", "k"), ("SUBSCRIBE", "c"), ("PSUBSCRIBE", "c*"), ("BLPOP", "l", "0"), ("BRPOP", "l", "1"),
-    ("XREAD", "BLOCK", "0", "STREAMS", "s", "$"), ("CLIENT", "TRACKING", "ON"), ("WAIT", "1", "0"),
+    ("MULTI",), ("EXEC",), ("WATCH", "k"), ("SUBSCRIBE", "c"), ("PSUBSCRIBE", "c*"), ("BLPOP", "l", "0"),
+    ("BRPOP", "l", "1"), ("XREAD", "BLOCK", "0", "STREAMS", "s", "$"), ("CLIENT", "TRACKING", "ON"), ("WAIT", "1", "0"),
 )
+
+
+FORWARDED = [
+    "LPUSH l a b c", "LRANGE l 0 -1", "GET l", "INCR l", "TYPE l", "OBJECT ENCODING l", "SORT l ALPHA",
+    "HSET h f 1 g 2", "HGETALL h", "HINCRBYFLOAT h f 0.5", "SADD s x", "SMEMBERS s", "SISMEMBER s x",
+    "ZADD z 1.5 m 2 n", "ZRANGE z 0 -1 WITHSCORES", "ZSCORE z m", "XADD x 1-1 f v", "XRANGE x - +", "SETBIT b 7 1",
+    "GET b", "BITCOUNT b", "PFADD p a", "PFCOUNT p", "GEOADD g 13.361389 38.115556 Palermo",
+    "GEODIST g Palermo Palermo", ("EVAL", "return {KEYS[1], redis.call('GET', KEYS[1]), ARGV[1]}", "1", "b", "arg"),
+    ("EVAL", "redis.call('SET', KEYS[1], 'by script')", "1", "b"), "GET b",
+    ("EVAL", "return redis.error_reply('no')", "0"), ("SCRIPT", "LOAD", "return 1"),
+    "EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0", "EVALSHA ffffffffffffffffffffffffffffffffffffffff 0",
+    "DUMP b", "BITFIELD b GET u8 0", "GETSET z 1", "APPEND h x", "STRLEN s", "MGET b l z",
+    ("SET", "l", "now a string"), "GET l", "RENAME b c", "MGET b c", "BITOP NOT c c", "GET c", "SUNIONSTORE l s",
+    "GET l", "GEORADIUS_RO g 13 38 200 km", "SORT z STORE c", "DBSIZE", "LOLWUT VERSION 1",
+]
+INFO_FIELDS = set(
+    "redis_version redis_mode process_id tcp_port uptime_in_seconds connected_clients role used_memory maxmemory loading "
+    "total_commands_processed total_connections_received keyspace_hits keyspace_misses evicted_keys expired_keys "
+    "maxmemory_policy".split())
 
 
 def fields(text):
@@ -21,17 +40,15 @@ def test_info_has_what_clients_read(lab, backend):
     larder = lab.larder(backend)
     with larder.connect() as client:
         info = fields(client.value("INFO"))
-        for name in ("redis_version", "redis_mode", "process_id", "tcp_port", "uptime_in_seconds", "connected_clients", "role",
-                     "used_memory", "maxmemory", "loading", "total_commands_processed", "total_connections_received",
-                     "keyspace_hits", "keyspace_misses", "evicted_keys", "expired_keys", "maxmemory_policy"):
-            assert name in info, f"INFO has no {name}"
+        assert not (missing := INFO_FIELDS - set(info)), f"INFO lacks {missing}"
         assert info["redis_version"].startswith("7.0.") and info["role"] == "master" and info["loading"] == "0"
         assert int(info["tcp_port"]) == larder.port
         section = client.value("INFO", "clients")
         assert section.startswith(b"# Clients\r\n") and b"# Server" not in section
         assert client.value("INFO", "no-such-section") in (b"", b"\r\n")
         client.pipeline([("SET", "k", "v"), ("SET", "e", "v", "EX", "100")])
-        assert re.search(rb"^db0:keys=2,expires=1,avg_ttl=\d+", client.value("INFO", "keyspace"), re.M) or backend != "memory"
+        keyspace = client.value("INFO", "keyspace")
+        assert re.search(rb"^db0:keys=2,expires=1,avg_ttl=\d+", keyspace, re.M), keyspace
 
 
 @on_backends()
@@ -102,7 +119,8 @@ def test_clients_are_listed_named_and_killed(lab, backend):
         number = other.value("CLIENT", "ID")
         assert number > client.value("CLIENT", "ID")
         line = next(line for line in client.value("CLIENT", "LIST").splitlines() if b" name=other " in line)
-        for part in (b"id=%d " % number, b" db=3 ", b" addr=127.0.0.1:", b" laddr=127.0.0.1:%d " % larder.port, b" age=", b" cmd="):
+        here = b" laddr=127.0.0.1:%d " % larder.port
+        for part in (b"id=%d " % number, b" db=3 ", b" addr=127.0.0.1:", here, b" age=", b" cmd="):
             assert part in b"%b " % line, line
         assert other.value("CLIENT", "INFO").startswith(b"id=%d " % number)
         assert client.value("CLIENT", "LIST", "ID", number).count(b"\n") == 1
@@ -191,7 +209,8 @@ def test_eviction_keeps_the_store_within_its_memory(lab):
         lab.skip("redis-server evicts by another rule")
     with larder.connect() as client:
         for start in range(0, 200_000, 2000):
-            assert set(client.pipeline([("SET", f"k{n}", "v" * 1000) for n in range(start, start + 2000)])) == {b"+OK\r\n"}
+            replies = client.pipeline([("SET", f"k{n}", "v" * 1000) for n in range(start, start + 2000)])
+            assert set(replies) == {b"+OK\r\n"}
         assert 15_000 < client.value("DBSIZE") < 35_000
         assert int(fields(client.value("INFO", "stats"))["evicted_keys"]) > 100_000
     lab.note(f"{larder.process.resident_bytes() / (1 << 20):.0f} MB resident")
@@ -201,25 +220,12 @@ def test_eviction_keeps_the_store_within_its_memory(lab):
 def test_every_other_command_is_forwarded_to_redis(lab):
     """What Larder does not know itself is answered by the Redis behind it, byte for byte."""
     oracle, larder = lab.redis(), lab.larder("redis")
-    commands = [
-        ("LPUSH", "l", "a", "b", "c"), ("LRANGE", "l", "0", "-1"), ("GET", "l"), ("INCR", "l"), ("TYPE", "l"), ("OBJECT", "ENCODING", "l"),
-        ("SORT", "l", "ALPHA"), ("HSET", "h", "f", "1", "g", "2"), ("HGETALL", "h"), ("HINCRBYFLOAT", "h", "f", "0.5"), ("SADD", "s", "x"),
-        ("SMEMBERS", "s"), ("SISMEMBER", "s", "x"), ("ZADD", "z", "1.5", "m", "2", "n"), ("ZRANGE", "z", "0", "-1", "WITHSCORES"),
-        ("ZSCORE", "z", "m"), ("XADD", "x", "1-1", "f", "v"), ("XRANGE", "x", "-", "+"), ("SETBIT", "b", "7", "1"), ("GET", "b"),
-        ("BITCOUNT", "b"), ("PFADD", "p", "a"), ("PFCOUNT", "p"), ("GEOADD", "g", "13.361389", "38.115556", "Palermo"),
-        ("GEODIST", "g", "Palermo", "Palermo"), ("EVAL", "return {KEYS[1], redis.call('GET', KEYS[1]), ARGV[1]}", "1", "b", "arg"),
-        ("EVAL", "redis.call('SET', KEYS[1], 'by script')", "1", "b"), ("GET", "b"), ("EVAL", "return redis.error_reply('no')", "0"),
-        ("SCRIPT", "LOAD", "return 1"), ("EVALSHA", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", "0"),
-        ("EVALSHA", "ffffffffffffffffffffffffffffffffffffffff", "0"), ("DUMP", "b"), ("BITFIELD", "b", "GET", "u8", "0"),
-        ("GETSET", "z", "1"), ("APPEND", "h", "x"), ("STRLEN", "s"), ("MGET", "b", "l", "z"), ("SET", "l", "now a string"), ("GET", "l"),
-        ("RENAME", "b", "c"), ("MGET", "b", "c"), ("BITOP", "NOT", "c", "c"), ("GET", "c"), ("SUNIONSTORE", "l", "s"), ("GET", "l"),
-        ("GEORADIUS_RO", "g", "13", "38", "200", "km"), ("SORT", "z", "STORE", "c"), ("DBSIZE",), ("LOLWUT", "VERSION", "1"),
-    ]
     for protocol in (2, 3):
         with oracle.connect(protocol) as theirs, larder.connect(protocol) as ours:
             for client in (theirs, ours):
                 client.call("FLUSHALL")
-            for command in commands:
+            for command in FORWARDED:
+                command = command.split() if isinstance(command, str) else command
                 expected, got = theirs.call(*command), ours.call(*command)
                 assert got == expected, f"RESP{protocol} {command}: expected {expected!r}, got {got!r}"
 
