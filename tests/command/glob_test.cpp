@@ -67,10 +67,10 @@ constexpr Row kRows[] = {
 }  // namespace
 
 TEST_CASE("glob: matches what Redis matches") {
-  for (const auto& [pattern, text, matches] : kRows) {
-    CAPTURE(pattern);
-    CAPTURE(text);
-    CHECK(glob_matches(pattern, text) == matches);
+  for (const Row& row : kRows) {
+    CAPTURE(row.pattern);
+    CAPTURE(row.text);
+    CHECK(glob_matches(row.pattern, row.text) == row.matches);
   }
 }
 

@@ -76,19 +76,19 @@ constexpr FloatRow kFloats[] = {
 }  // namespace
 
 TEST_CASE("number: only the canonical text of an integer is one") {
-  for (const auto& [text, value] : kIntegers) {
-    CAPTURE(text);
-    CHECK(parse_integer(text) == value);
-    if (value) CHECK(IntegerText(*value).view() == text);
+  for (const IntegerRow& row : kIntegers) {
+    CAPTURE(row.text);
+    CHECK(parse_integer(row.text) == row.value);
+    if (row.value) CHECK(IntegerText(*row.value).view() == row.text);
   }
 }
 
 TEST_CASE("number: long doubles read as strtold does and print without exponent") {
-  for (const auto& [text, formatted] : kFloats) {
-    CAPTURE(text);
-    const std::optional<long double> value = parse_long_double(text);
-    CHECK(value.has_value() == !formatted.empty());
-    if (value) CHECK(format_long_double(*value) == formatted);
+  for (const FloatRow& row : kFloats) {
+    CAPTURE(row.text);
+    const std::optional<long double> value = parse_long_double(row.text);
+    CHECK(value.has_value() == !row.formatted.empty());
+    if (value) CHECK(format_long_double(*value) == row.formatted);
   }
 }
 
