@@ -15,11 +15,6 @@ struct Wish {
   std::string why;
 };
 
-bool set_by_flag(const Settings& settings, std::string_view key) {
-  const auto found = settings.origins.find(key);
-  return found != settings.origins.end() && found->second.source == Origin::Source::flag;
-}
-
 bool redis_is_named(const Settings& settings) {
   return !settings.redis.url.empty() || !settings.redis.cluster_nodes.empty();
 }

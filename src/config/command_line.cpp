@@ -7,6 +7,7 @@
 #include "config/keys.h"
 #include "config/load.h"
 #include "config/nearest.h"
+#include "config/secrets.h"
 
 namespace larder::config {
 namespace {
@@ -90,9 +91,10 @@ class Flags {
     if (extras.empty()) return;
     std::vector<std::string_view> known{"--config", "--check-config", "--version", "--help"};
     for (const Value& value : values_) known.push_back(value.key->flag);
-    const std::string_view nearest = find_nearest(extras.front(), known);
+    const std::string unknown = mask_secrets(extras.front().substr(0, extras.front().find('=')));
+    const std::string_view nearest = find_nearest(unknown, known);
     throw ConfigError(fmt::format(
-        "unknown argument {}; {}", extras.front(),
+        "unknown argument {}; {}", unknown,
         nearest.empty() ? std::string("--help lists the flags") : fmt::format("did you mean {}?", nearest)));
   }
 

@@ -118,18 +118,13 @@ void apply_flags(Settings& settings, const CommandLine& line) {
   }
 }
 
-bool set_by_flag(const Settings& settings, const Key& key) {
-  const auto found = settings.origins.find(key.name);
-  return found != settings.origins.end() && found->second.source == Source::flag;
-}
-
 // After the flags, and only where they are silent: a flag is the way out when a variable means something else
 // to another program.
 void apply_variables(Settings& settings, const Variables& variables) {
   for (const Key& key : keys()) {
     const auto set =
         std::ranges::find_if(key.variables, [&](auto name) { return find_variable(variables, name); });
-    if (set == key.variables.end() || set_by_flag(settings, key)) continue;
+    if (set == key.variables.end() || set_by_flag(settings, key.name)) continue;
     assign(settings, key, *find_variable(variables, *set), {Source::variable, std::string(*set)});
   }
   if (const auto* nodes = find_variable(variables, "REDIS_CLUSTER_NODES"))

@@ -17,6 +17,11 @@ std::string name_of(const Settings& settings, std::string_view key) {
   return found == settings.origins.end() ? std::string(key) : name_of(key, found->second);
 }
 
+bool set_by_flag(const Settings& settings, std::string_view key) {
+  const auto found = settings.origins.find(key);
+  return found != settings.origins.end() && found->second.source == Origin::Source::flag;
+}
+
 unsigned worker_count(const ServerSettings& server) {
   if (server.workers != 0) return server.workers;
   return std::max(1U, std::thread::hardware_concurrency());

@@ -124,6 +124,8 @@ struct Settings {
 /// The same for what holds now; the key itself when it has its default.
 [[nodiscard]] std::string name_of(const Settings& settings, std::string_view key);
 
+[[nodiscard]] bool set_by_flag(const Settings& settings, std::string_view key);
+
 /// The number of worker threads: as set, or one per core.
 [[nodiscard]] unsigned worker_count(const ServerSettings& server);
 

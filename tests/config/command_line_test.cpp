@@ -52,6 +52,8 @@ TEST_CASE("command line: an error is one sentence that names the flag") {
   const std::vector<Case> cases{
       {{"--prot", "1"}, "unknown argument --prot; did you mean --port?"},
       {{"--l1-memroy", "1"}, "did you mean --l1-memory?"},
+      {{"--redis-ulr=redis://u:sesame@h"}, "unknown argument --redis-ulr; did you mean --redis-url?"},
+      {{"redis://u:sesame@h"}, "unknown argument redis://u:***@h; --help lists the flags"},
       {{"start"}, "unknown argument start; --help lists the flags"},
       {{"--port"}, "--port"},
       {{"--port", "x"}, R"(--port is "x"; it must be an integer from 0 to 65535)"},
