@@ -23,6 +23,13 @@ class Desk {
   Protocol protocol = Protocol::resp2;
   MapRecords records;
 
+  /// Forgets every record, as if it were new.
+  void clear() {
+    keyspace_.clear_all();
+    records = MapRecords();
+    map_is_behind_ = false;
+  }
+
   Bytes ask(ByteView line) {
     RequestParser parser;
     const Bytes request = Bytes(line) + "\r\n";

@@ -1,10 +1,10 @@
-#include "command/glob.h"
-
 #include <cstdint>
 #include <cstdlib>
 
-// The first byte says where the pattern ends and the text begins. A pattern must end in reasonable time, and a
-// text with all its bytes escaped must match itself, alone and among stars.
+#include "command/glob.h"
+
+// The first byte says where the pattern ends and the text begins. A pattern must end in reasonable time, and
+// a text with all its bytes escaped must match itself, alone and among stars.
 namespace {
 
 larder::Bytes escape(larder::ByteView text) {

@@ -1,8 +1,8 @@
-#include "value/number.h"
-
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+
+#include "value/number.h"
 
 // What is an integer prints back the same; what a float prints is a float again.
 namespace {
