@@ -18,10 +18,10 @@ struct Case {
 
 template <class T>
 void check(const Codec<T>& codec, const std::vector<Case<T>>& cases) {
-  for (const auto& [text, value] : cases) {
-    CAPTURE(text);
-    CHECK(bool(codec.parse(text) == value));
-    if (value) CHECK(bool(codec.parse(codec.print(*value)) == value));
+  for (const Case<T>& c : cases) {
+    CAPTURE(c.text);
+    CHECK(bool(codec.parse(c.text) == c.value));
+    if (c.value) CHECK(bool(codec.parse(codec.print(*c.value)) == c.value));
   }
 }
 
