@@ -6,11 +6,13 @@
 #include <fmt/core.h>
 
 #include "backend/memory/make_tier.h"
+#include "backend/redis/make_tier.h"
 #include "base/log.h"
 #include "command/limits.h"
 #include "config/backend_choice.h"
 #include "config/describe.h"
 #include "config/load.h"
+#include "config/redis_address.h"
 #include "keyspace/keyspace.h"
 #include "server/server.h"
 
@@ -29,8 +31,20 @@ Eviction eviction_of(config::Eviction setting) {
   return Eviction::s3fifo;
 }
 
-std::unique_ptr<Tier> make_tier(const config::BackendChoice& choice, Keyspace& keyspace) {
+redis::Options redis_options(const config::Settings& settings, const config::BackendChoice& choice) {
+  return {.address = config::parse_redis_url(choice.address),
+          .connect_timeout = settings.redis.connect_timeout,
+          .command_timeout = settings.redis.command_timeout,
+          .ping_interval = settings.redis.ping_interval,
+          .ping_timeout = settings.redis.ping_timeout,
+          .untracked_ttl = settings.l1.untracked_ttl};
+}
+
+std::unique_ptr<Tier> make_tier(const config::Settings& settings, const config::BackendChoice& choice,
+                                Keyspace& keyspace) {
   switch (choice.kind) {
+    case config::BackendKind::redis:
+      return redis::make_tier(redis_options(settings, choice), keyspace);
     default:
       return memory::make_tier(keyspace);
   }
@@ -42,7 +56,7 @@ void serve(const config::Settings& settings, const config::BackendChoice& choice
   Keyspace keyspace({.budget_bytes = settings.l1.memory_bytes,
                      .eviction = eviction_of(settings.l1.eviction),
                      .databases = static_cast<int>(settings.server.databases)});
-  const std::unique_ptr<Tier> tier = make_tier(choice, keyspace);
+  const std::unique_ptr<Tier> tier = make_tier(settings, choice, keyspace);
   Server(settings, choice, keyspace, *tier).run();
   tier->stop();
   log::info("stopped");

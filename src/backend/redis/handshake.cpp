@@ -1,0 +1,62 @@
+#include "backend/redis/handshake.h"
+
+#include <fmt/format.h>
+
+#include "resp/reply_cursor.h"
+
+namespace larder::redis {
+
+void append_request(Bytes& out, std::initializer_list<ByteView> words) {
+  fmt::format_to(std::back_inserter(out), "*{}\r\n", words.size());
+  for (const ByteView word : words) {
+    fmt::format_to(std::back_inserter(out), "${}\r\n", word.size());
+    out.append(word).append("\r\n");
+  }
+}
+
+Handshake::Handshake(const config::RedisAddress& address, const Wishes& wishes) : db_(wishes.db) {
+  if (!address.user.empty())
+    ask(Step::auth, {"AUTH", address.user, address.password});
+  else if (!address.password.empty())
+    ask(Step::auth, {"AUTH", address.password});
+  if (wishes.commands) ask(Step::commands, {"COMMAND"});
+  if (wishes.protocol == Protocol::resp3) ask(Step::hello, {"HELLO", "3"});
+  if (wishes.db != 0) ask(Step::select, {"SELECT", std::to_string(wishes.db)});
+  ask(Step::name, {"CLIENT", "SETNAME", "larder"});
+  if (wishes.tracking) ask(Step::tracking, {"CLIENT", "TRACKING", "ON"});
+}
+
+void Handshake::ask(Step step, std::initializer_list<ByteView> words) {
+  append_request(request_, words);
+  steps_.push_back(step);
+}
+
+Handshake::Outcome Handshake::take(ByteView reply) {
+  const Step step = steps_[next_++];
+  const ReplyCursor::Value value = ReplyCursor(reply).next();
+  if (value.is_error())
+    take_error(step, value.text);
+  else if (step == Step::commands)
+    commands_ = reply;
+  else if (step == Step::hello)
+    speaks_resp3_ = true;
+  else if (step == Step::tracking)
+    tracks_ = speaks_resp3_;  // in RESP2 the invalidations would go nowhere
+  if (!refusal_.empty()) return Outcome::refused;
+  return next_ == steps_.size() ? Outcome::done : Outcome::more;
+}
+
+void Handshake::take_error(Step step, ByteView text) {
+  if (step == Step::auth)
+    refusal_ = fmt::format("it does not accept the user or password: {}", text);
+  else if (text.starts_with("NOAUTH"))
+    refusal_ = "it requires a password, and redis.url has none";
+  else if (step == Step::select)
+    refusal_ = fmt::format("it has no database {}: {}", db_, text);
+  else if (step == Step::hello)
+    tracking_problem_ = fmt::format("it does not speak RESP3: {}", text);
+  else if (step == Step::tracking && tracking_problem_.empty())
+    tracking_problem_ = fmt::format("it refuses CLIENT TRACKING: {}", text);
+}
+
+}  // namespace larder::redis
