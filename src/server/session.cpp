@@ -105,7 +105,6 @@ void Session::read_into_buffer() {
 
 bool Session::received(ssize_t count) {
   if (count > 0) {
-    last_active_us_ = steady_now_us();
     worker_.statistics().bytes_in.add(static_cast<std::uint64_t>(count));
     return true;
   }
@@ -134,6 +133,7 @@ bool Session::may_go_on() const noexcept {
 /// Runs all whole requests of `input`; returns how many bytes are done with.
 std::size_t Session::process(ByteView input) {
   std::size_t position = 0;
+  started_us_ = last_active_us_ = steady_now_us();
   while (may_go_on() && !is_closed()) {
     const RequestLimits limits{worker_.server().live.max_bulk_bytes.load(std::memory_order_relaxed),
                                state.authenticated};
@@ -169,7 +169,6 @@ Step Session::run(ByteView raw) {
   ReplyWriter reply(tail, protocol_);
   Request request{nullptr, parser_.argv(), raw, worker_.now_ms(), *this, reply};
   current_ = &request;
-  started_us_ = steady_now_us();
   const Step step = dispatch(request);
   current_ = nullptr;
   if (step == Step::hold) {
@@ -270,7 +269,9 @@ ByteView Session::encode(std::span<const ByteView> argv) {
 /// Statistics, slow log and CLIENT REPLY, once a request was answered at once.
 void Session::account(const Request& request, std::size_t reply_start) {
   Bytes& tail = queue_.tail();
-  const std::int64_t took_us = steady_now_us() - started_us_;
+  const std::int64_t now_us = steady_now_us();
+  const std::int64_t took_us = now_us - started_us_;
+  started_us_ = now_us;  // the next request starts where this one ended: one look at the clock for each
   const bool failed = tail.size() > reply_start && tail[reply_start] == '-';
   record(request.spec, took_us, failed);
   if (worker_.is_slow(took_us)) worker_.log_slow(*this, request.argv, took_us);
