@@ -104,7 +104,7 @@ bool Keyspace::fill_record(const KeyRef& key, const Item& item, Epoch noted, Sta
     }
     Record& record = shard.put(physical(key.db), hash_in_shard(key.hash, shard_bits_), key.bytes, layout,
                                item.value.size(), eviction());
-    std::memcpy(record.value_data(), item.value.data(), item.value.size());
+    std::ranges::copy(item.value, record.value_data());
     if (layout.expiry) record.set_expire_at(item.expire_at);
     if (item.type == Type::none) record.mark_absent();
     record.set_stamp(stamp);

@@ -60,7 +60,7 @@ void Keyspace::Locked::put(const KeyRef& key, ByteView value, UnixMs expire_at) 
     old->set_value_size(value.size());
     shard.touch(*old, keyspace_.eviction());
   }
-  std::memcpy(old->value_data(), value.data(), value.size());
+  std::ranges::copy(value, old->value_data());
   if (old->layout().expiry) old->set_expire_at(expire_at);
 }
 
