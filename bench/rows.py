@@ -13,7 +13,8 @@ COLD_KEYS = 1_000_000
 STORED_KEYS = 100_000
 ENTRIES = 1_000_000
 IDLE_CONNECTIONS = 10_000
-REDIS_ENTRY_BYTES = 184  # of a key of 10 and a value of 100 bytes
+TRACE_VALUE = b"x" * 1000
+REDIS_ENTRY_BYTES = 1100  # with a key of the trace and such a value
 
 
 def hot_get(bed):
@@ -132,7 +133,7 @@ def replay(client, keys):
     hits = 0
     for key in keys:
         if client.call("GET", key) == b"$-1\r\n":
-            client.call("SET", key, VALUE)
+            client.call("SET", key, TRACE_VALUE)
         else:
             hits += 1
     return 100 * hits / len(keys)
@@ -144,7 +145,7 @@ def idle(bed):
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     connections = min(IDLE_CONNECTIONS, most - 1000)
     settings = bed.directory / "idle.toml"
-    settings.write_text(f"[server]\nmax_clients = {connections + 100}\n")
+    settings.write_text(f"[server]\nmaxclients = {connections + 100}\n")
     redis = bed.redis("--maxclients", str(connections + 100))
     larder = bed.larder("memory", None, "--config", str(settings))
     grown = {server: resident_growth(server, connections) / connections / 1024 for server in (larder, redis)}
