@@ -111,9 +111,12 @@ void append_error(ReplyWriter& reply, Errc code) {
   reply.error(error_text(code));
 }
 
+void append_error(ReplyWriter& reply, boost::system::error_code error) {
+  append_error(reply, static_cast<Errc>(error.value()));
+}
+
 void append_error(const Call& call, boost::system::error_code error) {
-  const Errc code = static_cast<Errc>(error.value());
-  if (code != Errc::invalid_expire) return append_error(call.reply, code);
+  if (error != Errc::invalid_expire) return append_error(call.reply, error);
   call.reply.error(fmt::format("ERR invalid expire time in '{}' command", lower_case(call.argv[0])));
 }
 

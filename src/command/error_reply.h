@@ -15,7 +15,10 @@ namespace larder {
 
 void append_error(ReplyWriter& reply, Errc code);
 
-/// The same for an error of make_error_code(Errc); `invalid_expire` names the call's command.
+/// The same for an error that make_error_code(Errc) made.
+void append_error(ReplyWriter& reply, boost::system::error_code error);
+
+/// The same; `invalid_expire` names the call's command.
 void append_error(const Call& call, boost::system::error_code error);
 
 /// `argv` is the request as sent; its arguments are quoted up to 128 bytes.
