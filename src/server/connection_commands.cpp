@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "command/arguments.h"
 #include "command/error_reply.h"
-#include "command/limits.h"
 #include "server/server.h"
 #include "server/session.h"
 #include "value/number.h"
@@ -44,13 +44,11 @@ Step reset(Session& session, const Request& request) {
 }
 
 Step select_db(Session& session, const Request& request) {
-  const auto index = parse_integer(request.argv[1]);
-  if (!index)
-    append_error(request.reply, Errc::not_an_integer);
-  else if (*index < 0 || *index >= command_limits.databases)
-    append_error(request.reply, Errc::db_index_out_of_range);
-  else {
-    session.set_db(static_cast<int>(*index));
+  const Result<int> index = database_argument(request.argv[1]);
+  if (!index) {
+    append_error(request.reply, static_cast<Errc>(index.error().value()));
+  } else {
+    session.set_db(*index);
     request.reply.ok();
   }
   return Step::done;

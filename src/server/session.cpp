@@ -37,6 +37,11 @@ bool wants_default_ttl(const Request& request) {
   return std::ranges::none_of(request.argv.subspan(3), sets_expiry);
 }
 
+/// The words by which an HTTP request shows itself: a web page may make a browser send one to this port.
+bool is_http(ByteView name) {
+  return equals_ignore_case(name, "post") || equals_ignore_case(name, "host:");
+}
+
 }  // namespace
 
 Session::Session(Worker& worker, int fd, ClientIdentity identity)
@@ -206,6 +211,11 @@ Step Session::dispatch(Request& request) {
 bool Session::resolve(Request& request) {
   const CommandSpec* spec = find_command(request.argv[0]);
   if (spec == nullptr) {
+    if (is_http(request.argv[0])) {
+      log::warning("client {} closed: it speaks HTTP", identity_.address);
+      close_after_replies();
+      return false;
+    }
     if (worker_.backend().forwards_unknown()) return true;
     append_unknown_command(request.reply, request.argv);
     return false;

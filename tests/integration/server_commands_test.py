@@ -181,6 +181,15 @@ def test_config_is_read_and_changed(lab, backend):
 
 
 @on_backends()
+def test_one_of_idle_time_and_frequency_is_kept(lab, backend):
+    """Which one depends on the eviction policy, as in Redis; the other is refused with Redis' words."""
+    with lab.larder(backend).connect() as client:
+        client.call("SET", "k", "v")
+        replies = sorted([client.call("OBJECT", "IDLETIME", "k"), client.call("OBJECT", "FREQ", "k")])
+        assert b"maxmemory policy is" in replies[0] and replies[1][:1] == b":", replies
+
+
+@on_backends()
 def test_time_is_the_time(lab, backend):
     larder = lab.larder(backend)
     with larder.connect() as client:
