@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cassert>
-#include <charconv>
+#include <cctype>
+#include <cerrno>
+#include <cstdlib>
 #include <limits>
 
 #include "command/arguments.h"
@@ -14,11 +16,14 @@
 namespace larder {
 namespace {
 
+// Source: Redis db.c parseScanCursorOrReply(): what strtoul takes, a sign or nothing at all too, but no space before.
 Result<std::uint64_t> cursor_argument(ByteView text) {
-  std::uint64_t cursor;
-  const char* const end = text.data() + text.size();
-  const auto [stopped_at, error] = std::from_chars(text.data(), end, cursor);
-  if (error != std::errc{} || stopped_at != end) return Errc::bad_cursor;
+  const Bytes terminated(text);
+  char* stopped_at = nullptr;
+  errno = 0;
+  const std::uint64_t cursor = std::strtoull(terminated.c_str(), &stopped_at, 10);
+  const bool leads_with_space = std::isspace(static_cast<unsigned char>(*terminated.c_str())) != 0;
+  if (leads_with_space || *stopped_at != '\0' || errno == ERANGE) return Errc::bad_cursor;
   return cursor;
 }
 
