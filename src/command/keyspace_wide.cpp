@@ -16,7 +16,8 @@
 namespace larder {
 namespace {
 
-// Source: Redis db.c parseScanCursorOrReply(): what strtoul takes, a sign or nothing at all too, but no space before.
+// Source: Redis db.c parseScanCursorOrReply(): what strtoul takes, a sign or nothing at all too, but no space
+// before.
 Result<std::uint64_t> cursor_argument(ByteView text) {
   const Bytes terminated(text);
   char* stopped_at = nullptr;

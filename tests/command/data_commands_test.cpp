@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "desk.h"
+#include "command/desk.h"
 
 // What a recorded answer cannot show: other types, limits, times, and what is Larder's own.
 namespace larder {

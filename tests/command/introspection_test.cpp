@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "command/desk.h"
 #include "command/help.h"
-#include "desk.h"
 
 namespace larder {
 

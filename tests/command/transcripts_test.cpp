@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "desk.h"
+#include "command/desk.h"
 
 // Every file of transcripts/ is played; the answers in them were recorded from Redis 7.0.15 (record.py).
 namespace larder {
