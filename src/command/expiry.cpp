@@ -8,6 +8,7 @@ namespace larder::commands {
 namespace {
 
 constexpr std::int64_t kMaxInteger = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kMinInteger = std::numeric_limits<std::int64_t>::min();
 
 // What TTL and its kin answer instead of a time.
 constexpr std::int64_t kNoSuchKey = -2;
@@ -19,7 +20,7 @@ Result<UnixMs> moment_argument(ByteView text, TimeUnit unit, UnixMs base_ms) {
   const Result<std::int64_t> amount = integer_argument(text);
   if (!amount) return amount.error();
   const std::int64_t scale = unit == TimeUnit::seconds ? 1000 : 1;
-  if (*amount > kMaxInteger / scale || *amount < -kMaxInteger / scale) return Errc::invalid_expire;
+  if (*amount > kMaxInteger / scale || *amount < kMinInteger / scale) return Errc::invalid_expire;
   if (*amount * scale > kMaxInteger - base_ms) return Errc::invalid_expire;
   return *amount * scale + base_ms;
 }
