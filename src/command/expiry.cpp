@@ -7,6 +7,7 @@
 namespace larder::commands {
 namespace {
 
+constexpr std::int64_t kMinInteger = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kMaxInteger = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kMinInteger = std::numeric_limits<std::int64_t>::min();
 

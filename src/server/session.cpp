@@ -68,7 +68,7 @@ void Session::close() {
 }
 
 void Session::on_ready(std::uint32_t events) {
-  if (events & EPOLLOUT) flush();
+  if (events & EPOLLOUT) settle();  // requests may have waited for the room
   if (is_closed() || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
   if (may_go_on()) return read();
   // A dead connection is reported again and again, wanted or not; one that only has more requests is asked
@@ -354,7 +354,10 @@ void Session::flush() {
   while (sent_ < out_.size()) {
     const ssize_t count = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN) return want(wanted_ | EPOLLOUT);
+    if (count < 0 && errno == EAGAIN) {
+      drop_sent_half();
+      return want(wanted_ | EPOLLOUT);
+    }
     if (count < 0) return close();
     sent_ += static_cast<std::size_t>(count);
     worker_.statistics().bytes_out.add(static_cast<std::uint64_t>(count));
@@ -363,6 +366,13 @@ void Session::flush() {
   sent_ = 0;
   if (queue_.empty()) worker_.give_buffer(std::exchange(out_, Bytes()));
   want(wanted_ & ~static_cast<std::uint32_t>(EPOLLOUT));
+}
+
+/// A slow reader may never take everything: what it has taken must not pile up before what it has not.
+void Session::drop_sent_half() {
+  if (sent_ < out_.size() / 2) return;
+  out_.erase(0, sent_);
+  sent_ = 0;
 }
 
 void Session::want(std::uint32_t events) {

@@ -107,6 +107,7 @@ class Session final : public Pollable, public Caller {
   void record(const CommandSpec* spec, std::int64_t took_us, bool failed);
   void keep(ByteView rest);
   void flush();
+  void drop_sent_half();
   void want(std::uint32_t events);
   void drop_buffers();
 
