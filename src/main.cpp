@@ -6,6 +6,8 @@
 #include <fmt/core.h>
 
 #include "backend/memory/make_tier.h"
+#include "backend/postgres/make_tier.h"
+#include "backend/postgres/private_server.h"
 #include "backend/redis/make_tier.h"
 #include "base/log.h"
 #include "command/limits.h"
@@ -40,9 +42,25 @@ redis::Options redis_options(const config::Settings& settings, const config::Bac
           .untracked_ttl = settings.l1.untracked_ttl};
 }
 
+postgres::Options postgres_options(const config::Settings& settings, const config::BackendChoice& choice) {
+  return {.conninfo = choice.address,
+          .schema = settings.postgres.schema,
+          .durability = settings.postgres.durability == config::Durability::durable
+                            ? postgres::Durability::durable
+                            : postgres::Durability::unlogged,
+          .schema_per_process = choice.schema_per_process,
+          .private_server = choice.private_postgres,
+          .data_dir = settings.postgres.data_dir,
+          .databases = static_cast<int>(settings.server.databases),
+          .connect_timeout = settings.postgres.connect_timeout,
+          .command_timeout = settings.postgres.command_timeout};
+}
+
 std::unique_ptr<Tier> make_tier(const config::Settings& settings, const config::BackendChoice& choice,
                                 Keyspace& keyspace) {
   switch (choice.kind) {
+    case config::BackendKind::postgres:
+      return postgres::make_tier(postgres_options(settings, choice), keyspace);
     case config::BackendKind::redis:
       return redis::make_tier(redis_options(settings, choice), keyspace);
     default:
@@ -74,7 +92,8 @@ int run(int argc, char** argv) {
     default:
       break;
   }
-  const config::BackendChoice choice = config::choose_backend(settings, false);
+  const config::BackendChoice choice =
+      config::choose_backend(settings, postgres::find_server_programs().has_value());
   if (settings.task == config::Settings::Task::check_config) {
     fmt::print("{}", config::describe(settings, choice));
     return 0;

@@ -114,16 +114,18 @@ bool Keyspace::fill_record(const KeyRef& key, const Item& item, Epoch noted, Sta
   return true;
 }
 
-void Keyspace::move_epoch(std::uint64_t hash) noexcept {
-  stripes_[hash % kStripes].fetch_add(1, std::memory_order_acq_rel);
+Epoch Keyspace::move_epoch(std::uint64_t hash) noexcept {
+  const std::uint64_t global = global_epoch_.load(std::memory_order_acquire);
+  return global << 32 | (stripes_[hash % kStripes].fetch_add(1, std::memory_order_acq_rel) + 1u);
 }
 
-void Keyspace::void_key(const KeyRef& key) noexcept {
-  move_epoch(key.hash);
-  if (!enabled()) return;
+Epoch Keyspace::void_key(const KeyRef& key) noexcept {
+  const Epoch moved_to = move_epoch(key.hash);
+  if (!enabled()) return moved_to;
   Shard& shard = shard_of(key.hash);
   const std::lock_guard lock(shard.mutex);
   erase_if_found(shard, physical(key.db), key);
+  return moved_to;
 }
 
 void Keyspace::void_key_everywhere(ByteView bytes) noexcept {

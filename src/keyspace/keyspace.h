@@ -80,8 +80,9 @@ class Keyspace {
                    std::uint32_t source_generation);
 
   /// Moves the key's epoch and drops its record in one database: a write through this Larder was parsed or
-  /// answered.
-  void void_key(const KeyRef& key) noexcept;
+  /// answered. Returns the epoch it moved to: whoever moves it twice sees by the difference of 1 that nobody
+  /// else did in between.
+  Epoch void_key(const KeyRef& key) noexcept;
 
   /// The same in all databases: Redis' invalidation pushes do not say which.
   void void_key_everywhere(ByteView key) noexcept;
@@ -152,7 +153,7 @@ class Keyspace {
   [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_all() const;
 
   bool fill_record(const KeyRef& key, const Item& item, Epoch noted, Stamp stamp);
-  void move_epoch(std::uint64_t hash) noexcept;
+  Epoch move_epoch(std::uint64_t hash) noexcept;
   void erase_if_found(Shard& shard, int physical_db, const KeyRef& key) noexcept;
   [[nodiscard]] bool is_current(Stamp stamp) const noexcept;
   [[nodiscard]] bool is_void(const Record& record) const noexcept;

@@ -1,0 +1,124 @@
+#include "backend/postgres/backend.h"
+
+#include <fmt/core.h>
+
+#include "backend/postgres/l1_view.h"
+
+namespace larder::postgres {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{100};
+
+/// On top of the server's own statement_timeout: past this the connection itself is to blame.
+constexpr std::chrono::milliseconds kGrace{1'000};
+
+}  // namespace
+
+PostgresBackend::PostgresBackend(boost::asio::io_context& io, Poller& poller, Shared& shared)
+    : shared_(shared),
+      reads_(io, poller, shared),
+      writes_(io, poller, shared),
+      whole_(io, poller, shared),
+      timer_(io),
+      get_(find_command("get")) {
+  reads_.open_now();
+  writes_.open_now();
+  whole_.open_now();
+  arm_timer();
+}
+
+Step PostgresBackend::execute(const Request& request) {
+  if (whole_.occupies(request.caller)) return Step::hold;
+  const UnixMs now_ms = request.now_ms + shared_.clock_offset_ms.load(std::memory_order_relaxed);
+  if (request.spec->runner == Runner::keyspace)
+    return whole_.is_open() ? whole_.execute(request, now_ms) : unreachable(request);
+  keys_.clear();
+  collect_keys(*request.spec, Call{request.argv, request.caller.db(), now_ms, request.reply}, keys_);
+  return request.spec->flags.has(Flag::write) ? write(request, now_ms) : read(request, now_ms);
+}
+
+Step PostgresBackend::read(const Request& request, UnixMs now_ms) {
+  if (keys_.empty()) return run_without_keys(request, now_ms);
+  const bool behind_write = writes_.names(keys_);
+  // Behind a read that is under way the L1 may know less than that read will say.
+  if (!behind_write && !reads_.names(keys_) && answer_from_l1(request, now_ms)) return Step::done;
+  Executor& lane = behind_write ? writes_ : reads_;
+  if (!lane.is_open()) return unreachable(request);
+  lane.add(request, now_ms, keys_);
+  return Step::pending;
+}
+
+Step PostgresBackend::write(const Request& request, UnixMs now_ms) {
+  if (keys_.empty()) return run_without_keys(request, now_ms);
+  if (!writes_.is_open()) return unreachable(request);
+  if (request.caller.pending() > 0 && reads_.names(keys_)) return Step::hold;
+  writes_.add(request, now_ms, keys_);
+  return Step::pending;
+}
+
+/// HELP and the like: there is nothing to ask the database.
+Step PostgresBackend::run_without_keys(const Request& request, UnixMs now_ms) {
+  L1View nothing(shared_.keyspace, now_ms);
+  Call call{request.argv, request.caller.db(), now_ms, request.reply};
+  request.spec->run(call, nothing);
+  return Step::done;
+}
+
+bool PostgresBackend::answer_from_l1(const Request& request, UnixMs now_ms) {
+  if (!shared_.keyspace.enabled() || !shared_.coherence.usable()) return false;
+  if (request.spec != get_) return run_on_l1(request, now_ms);
+  const Lookup found =
+      shared_.keyspace.read(keys_.front(), now_ms, [&](const Item& item) { request.reply.bulk(item.value); });
+  if (found == Lookup::absent) request.reply.null();
+  return found != Lookup::miss;
+}
+
+bool PostgresBackend::run_on_l1(const Request& request, UnixMs now_ms) {
+  Bytes& out = request.reply.buffer();
+  const std::size_t start = out.size();
+  const std::uint64_t before = epochs();
+  L1View records(shared_.keyspace, now_ms);
+  Call call{request.argv, request.caller.db(), now_ms, request.reply};
+  request.spec->run(call, records);
+  // Several keys are one snapshot only if none was written meanwhile.
+  if (!records.missed() && epochs() == before) return true;
+  out.resize(start);
+  return false;
+}
+
+/// Moves whenever one of the command's keys is written.
+std::uint64_t PostgresBackend::epochs() const noexcept {
+  std::uint64_t sum = 0;
+  for (const KeyRef& key : keys_) sum += shared_.keyspace.epoch(key.hash);
+  return sum;
+}
+
+Step PostgresBackend::unreachable(const Request& request) {
+  request.reply.error("ERR the database is unreachable: " + shared_.dialer.last_error());
+  return Step::done;
+}
+
+void PostgresBackend::drain(std::function<void()> done) {
+  drained_ = std::move(done);
+  tick();
+}
+
+void PostgresBackend::arm_timer() {
+  timer_.expires_after(kTick);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    tick();
+    arm_timer();
+  });
+}
+
+void PostgresBackend::tick() {
+  const std::int64_t now_us = steady_now_us();
+  const std::int64_t allowed_us = std::chrono::microseconds(shared_.options.command_timeout + kGrace).count();
+  reads_.check_deadline(now_us, allowed_us);
+  writes_.check_deadline(now_us, allowed_us);
+  whole_.check_deadline(now_us, allowed_us);
+  if (drained_ && reads_.idle() && writes_.idle() && whole_.idle()) std::exchange(drained_, nullptr)();
+}
+
+}  // namespace larder::postgres

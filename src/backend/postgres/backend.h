@@ -1,0 +1,48 @@
+#pragma once
+
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "backend/backend.h"
+#include "backend/postgres/executor.h"
+#include "backend/postgres/whole_keyspace.h"
+
+namespace larder::postgres {
+
+/// A worker's way to PostgreSQL: the L1 first, then a lane for reads and one for writes.
+///
+/// Invariant: commands of one caller on one key take effect in order. A read goes to the write lane when that
+/// lane
+///            names its key; a write waits (Step::hold) while the read lane names its key and the caller
+///            waits for something.
+class PostgresBackend final : public Backend {
+ public:
+  /// Errors: SqlError when the database cannot be reached.
+  PostgresBackend(boost::asio::io_context& io, Poller& poller, Shared& shared);
+
+  Step execute(const Request& request) override;
+  void drain(std::function<void()> done) override;
+
+ private:
+  Step read(const Request& request, UnixMs now_ms);
+  Step write(const Request& request, UnixMs now_ms);
+  bool answer_from_l1(const Request& request, UnixMs now_ms);
+  bool run_on_l1(const Request& request, UnixMs now_ms);
+  Step run_without_keys(const Request& request, UnixMs now_ms);
+  Step unreachable(const Request& request);
+  [[nodiscard]] std::uint64_t epochs() const noexcept;
+  void arm_timer();
+  void tick();
+
+  Shared& shared_;
+  Executor reads_;
+  Executor writes_;
+  WholeKeyspace whole_;
+  boost::asio::steady_timer timer_;
+  std::function<void()> drained_;
+  std::vector<KeyRef> keys_;  ///< of the command being run; kept for its allocation
+  const CommandSpec* const get_;
+};
+
+}  // namespace larder::postgres

@@ -1,0 +1,414 @@
+#include "backend/postgres/executor.h"
+
+#include <algorithm>
+
+#include <fmt/core.h>
+
+#include "backend/postgres/loaded_records.h"
+#include "backend/postgres/plan.h"
+#include "base/log.h"
+
+namespace larder::postgres {
+namespace {
+
+// One in flight, one that collects: a bound on both keeps the wait of the last one short.
+constexpr std::size_t kBatchCommands = 1024;
+constexpr std::size_t kBatchBytes = 4 << 20;
+
+/// From this attempt on rows are locked when they are loaded, so that a hot key cannot starve anybody.
+constexpr int kLockingAttempt = 2;
+constexpr int kLastAttempt = 12;
+
+/// Modes of the SQL function store().
+enum class Mode : std::int16_t { check = 0, put = 1, erase = 2, put_if_seen = 3, erase_if_seen = 4 };
+
+Mode mode_of(const Slot& slot) noexcept {
+  const bool blind = slot.loaded == Slot::State::unknown;
+  if (!slot.dirty) return Mode::check;
+  if (slot.state == Slot::State::present) return blind ? Mode::put : Mode::put_if_seen;
+  return blind ? Mode::erase : Mode::erase_if_seen;
+}
+
+bool all_have(std::span<Slot* const> slots, Mode mode) noexcept {
+  return std::ranges::all_of(slots, [mode](const Slot* slot) { return mode_of(*slot) == mode; });
+}
+
+bool is_full(const Batch& batch, std::size_t more_bytes) noexcept {
+  return batch.size() >= kBatchCommands || (!batch.empty() && batch.bytes() + more_bytes > kBatchBytes);
+}
+
+bool writes(const Batch::Command& command) noexcept {
+  return command.spec->flags.has(Flag::write);
+}
+
+}  // namespace
+
+Executor::Executor(boost::asio::io_context& io, Poller& poller, Shared& shared)
+    : shared_(shared),
+      poller_(poller),
+      connection_(io, poller, shared.dialer, SessionUse::lane,
+                  {.on_open = [this] { on_open(); }, .on_lost = [this] { on_lost(); }}) {}
+
+void Executor::on_open() {
+  if (std::exchange(doubted_, false)) shared_.coherence.settle();
+}
+
+void Executor::on_lost() {
+  if (!std::exchange(doubted_, true)) shared_.coherence.doubt();
+  ++shared_.statistics.lost_connections;
+}
+
+Executor::BatchPtr Executor::new_batch() {
+  return spare_ ? std::move(spare_) : std::make_unique<Batch>();
+}
+
+void Executor::add(const Request& request, UnixMs now_ms, std::span<const KeyRef> keys) {
+  if (waiting_.empty() || is_full(*waiting_.back(), request.raw.size())) waiting_.push_back(new_batch());
+  schedule();
+  Batch& batch = *waiting_.back();
+  const Batch::Command& command = batch.add(request, request.caller.defer(), now_ms, keys);
+  const bool is_write = writes(command);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    Slot& slot = batch.slot_of(command, i);
+    if (is_write) {
+      slot.noted = shared_.keyspace.void_key(keys[i]);
+      slot.named_by_write = true;
+    } else if (slot.commands == 1) {
+      slot.noted = shared_.keyspace.epoch(keys[i].hash);
+    }
+    if (is_write || slot.commands == 1) slot.generation = shared_.coherence.generation();
+  }
+}
+
+bool Executor::names(std::span<const KeyRef> keys) const noexcept {
+  if (idle()) return false;
+  return std::ranges::any_of(keys, [this](const KeyRef& key) {
+    const auto named = [&key](const BatchPtr& batch) { return batch->names(key); };
+    return (running_ && named(running_)) || std::ranges::any_of(waiting_, named);
+  });
+}
+
+/// The next batch leaves when all that is there to be read now has been read.
+void Executor::schedule() {
+  if (running_ || std::exchange(scheduled_, true)) return;
+  poller_.at_end_of_batch([this] { start_next(); });
+}
+
+void Executor::start_next() {
+  scheduled_ = false;
+  while (!connection_.is_open() && !waiting_.empty()) {
+    refuse(*waiting_.front(), unreachable());
+    waiting_.pop_front();
+  }
+  if (running_ || waiting_.empty()) return;
+  running_ = std::move(waiting_.front());
+  waiting_.pop_front();
+  started_us_ = steady_now_us();
+  attempts_ = 0;
+  plan_loads(*running_);
+  load();
+}
+
+// --- load ---
+
+void Executor::load() {
+  databases_.clear();
+  for (const Slot& slot : running_->slots())
+    if (slot.wants_load && slot.loaded == Slot::State::unknown &&
+        std::ranges::find(databases_, slot.key.db) == databases_.end())
+      databases_.push_back(slot.key.db);
+  if (databases_.empty()) return run();
+  if (attempts_ >= kLockingAttempt && !std::exchange(in_transaction_, true))
+    connection_.send(Statement::begin);
+  for (const int db : databases_) send_load(db);
+  connection_.finish([this](Outcome& outcome) {
+    if (outcome.failure) return fail(*outcome.failure);
+    take_rows(outcome);
+    run();
+  });
+}
+
+void Executor::send_load(int db) {
+  params_.reset();
+  params_.add_int8(db);
+  params_.begin_array(Params::Element::bytes);
+  for (const Slot& slot : running_->slots())
+    if (slot.wants_load && slot.loaded == Slot::State::unknown && slot.key.db == db)
+      params_.element(slot.key.bytes);
+  params_.end_array();
+  connection_.send(in_transaction_ ? Statement::load_locked : Statement::load, params_);
+}
+
+void Executor::take_rows(Outcome& outcome) {
+  // `begin` has a result too; the loads are the last ones.
+  const std::size_t first = outcome.results.size() - databases_.size();
+  for (std::size_t i = 0; i < databases_.size(); ++i) {
+    Result& rows = outcome.results[first + i];
+    for (int row = 0; row < rows.rows(); ++row) {
+      Slot& slot = *running_->find(KeyRef(databases_[i], rows.bytes(row, 0)));
+      slot.loaded = Slot::State::present;
+      slot.loaded_value = rows.bytes(row, 1);
+      slot.loaded_expiry = rows.number(row, 2);
+      slot.seen = rows.xid(row, 3);
+    }
+    running_->keep(std::move(rows));
+  }
+  for (Slot& slot : running_->slots())
+    if (slot.wants_load && slot.loaded == Slot::State::unknown) slot.loaded = Slot::State::absent;
+}
+
+// --- run ---
+
+void Executor::run() {
+  if (!run_handlers()) return load();
+  store();
+}
+
+/// False when a handler wanted a key that was not loaded.
+bool Executor::run_handlers() {
+  const bool only_reads = std::ranges::none_of(running_->commands(), writes);
+  LoadedRecords records(*running_);
+  replies_.clear();
+  for (Batch::Command& command : running_->commands()) {
+    // Nothing can make reads run again: their replies need no copy.
+    ReplyWriter reply =
+        only_reads ? command.caller->reply_to(command.ticket) : ReplyWriter(replies_, command.protocol);
+    command.reply_begin = replies_.size();
+    if (command.removes_blindly) {
+      for (std::size_t i = 0; i < command.key_count; ++i)
+        records.erase_blindly(running_->slot_of(command, i));
+    } else {
+      Call call{running_->arguments(command), command.db, command.now_ms, reply};
+      records.begin(command);
+      command.spec->run(call, records);
+    }
+    command.reply_end = replies_.size();
+    if (records.missed()) return false;
+  }
+  return true;
+}
+
+// --- store ---
+
+void Executor::store() {
+  std::vector<Slot*> touched;
+  bool dirty = false;
+  for (Slot& slot : running_->slots()) {
+    if (slot.dirty || (slot.is_checked && slot.loaded != Slot::State::unknown)) touched.push_back(&slot);
+    dirty = dirty || slot.dirty;
+  }
+  if (!dirty) {
+    if (in_transaction_) end_transaction();
+    return answer();
+  }
+  std::ranges::sort(touched, [](const Slot* a, const Slot* b) {
+    return std::tie(a->key.db, a->key.bytes) < std::tie(b->key.db, b->key.bytes);
+  });
+  databases_.clear();
+  for (auto begin = touched.begin(); begin != touched.end();) {
+    const int db = (*begin)->key.db;
+    const auto end =
+        std::find_if(begin, touched.end(), [db](const Slot* slot) { return slot->key.db != db; });
+    databases_.push_back(db);
+    send_store(db, {begin, end});
+    begin = end;
+  }
+  send_notifications(touched);
+  if (in_transaction_) connection_.send(Statement::commit);
+  connection_.finish([this](Outcome& outcome) {
+    if (outcome.failure) return fail(*outcome.failure);
+    in_transaction_ = false;
+    take_removed(outcome);
+    answer();
+  });
+}
+
+void Executor::send_store(int db, std::span<Slot* const> slots) {
+  if (all_have(slots, Mode::put)) return send_upsert(db, slots);
+  if (all_have(slots, Mode::erase)) return send_remove(db, slots);
+  send_mixed(db, slots);
+}
+
+void Executor::send_upsert(int db, std::span<Slot* const> slots) {
+  params_.reset();
+  params_.add_int8(db);
+  add_keys(slots);
+  add_values(slots);
+  add_expiries(slots);
+  connection_.send(Statement::upsert, params_);
+}
+
+void Executor::send_remove(int db, std::span<Slot* const> slots) {
+  params_.reset();
+  params_.add_int8(db);
+  add_keys(slots);
+  connection_.send(Statement::remove, params_);
+}
+
+void Executor::send_mixed(int db, std::span<Slot* const> slots) {
+  params_.reset();
+  params_.add_int8(db);
+  add_keys(slots);
+  params_.begin_array(Params::Element::int2);
+  for (const Slot* slot : slots) params_.element_int2(static_cast<std::int16_t>(mode_of(*slot)));
+  params_.end_array();
+  params_.begin_array(Params::Element::xid);
+  for (const Slot* slot : slots) params_.element_xid(slot->seen);
+  params_.end_array();
+  add_expiries(slots);
+  add_values(slots);
+  params_.add_int8(database_now());
+  connection_.send(Statement::store, params_);
+}
+
+void Executor::add_keys(std::span<Slot* const> slots) {
+  params_.begin_array(Params::Element::bytes);
+  for (const Slot* slot : slots) params_.element(slot->key.bytes);
+  params_.end_array();
+}
+
+void Executor::add_values(std::span<Slot* const> slots) {
+  params_.begin_array(Params::Element::bytes);
+  for (const Slot* slot : slots) params_.element(slot->dirty ? slot->value : ByteView());
+  params_.end_array();
+}
+
+void Executor::add_expiries(std::span<Slot* const> slots) {
+  params_.begin_array(Params::Element::int8);
+  for (const Slot* slot : slots) params_.element_int8(slot->expire_at);
+  params_.end_array();
+}
+
+void Executor::send_notifications(std::span<Slot* const> slots) {
+  const Coherence& coherence = shared_.coherence;
+  params_.reset();
+  params_.add_text(coherence.channel());
+  params_.begin_array(Params::Element::text);
+  NotificationWriter writer(coherence.id(), [this](ByteView payload) { params_.element(payload); });
+  for (const Slot* slot : slots)
+    if (slot->dirty) writer.add(slot->key);
+  writer.finish();
+  params_.end_array();
+  params_.add_int8(coherence.id());
+  connection_.send(Statement::tell, params_);
+}
+
+/// What `remove` and `store` say of the keys that were there; other statements return no such rows.
+void Executor::take_removed(Outcome& outcome) {
+  for (std::size_t i = 0; i < databases_.size(); ++i) {
+    const Result& removed = outcome.results[i];
+    for (int row = 0; row < removed.rows(); ++row) {
+      Slot* slot = running_->find(KeyRef(databases_[i], removed.bytes(row, 0)));
+      const UnixMs expire_at = removed.columns() > 1 ? removed.number(row, 1) : kNoExpiry;
+      slot->was_live = expire_at == kNoExpiry || expire_at > database_now();
+    }
+  }
+}
+
+// --- answer ---
+
+void Executor::answer() {
+  for (Slot& slot : running_->slots()) publish(slot);
+  Statistics& statistics = shared_.statistics;
+  ++statistics.batches;
+  statistics.batch_size.record(static_cast<std::int64_t>(running_->size()));
+  statistics.latency.record(steady_now_us() - started_us_);
+  const bool only_reads = std::ranges::none_of(running_->commands(), writes);
+  for (const Batch::Command& command : running_->commands()) {
+    if (command.removes_blindly) {
+      command.caller->reply_to(command.ticket).integer(count_live(command));
+    } else if (!only_reads) {
+      const ByteView reply =
+          ByteView(replies_).substr(command.reply_begin, command.reply_end - command.reply_begin);
+      command.caller->reply_to(command.ticket).raw(reply);
+    }
+    command.caller->finish(command.ticket);
+  }
+  release();
+}
+
+std::int64_t Executor::count_live(const Batch::Command& command) {
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < command.key_count; ++i) count += running_->slot_of(command, i).was_live;
+  return count;
+}
+
+/// Puts what is now in the database into the L1, if nobody else wrote the key since its last command was
+/// parsed.
+void Executor::publish(Slot& slot) {
+  Keyspace& l1 = shared_.keyspace;
+  Epoch epoch = slot.noted;
+  if (slot.named_by_write) {
+    // A read that was sent before the commit must not fill after it: the epoch moves once more.
+    epoch = l1.void_key(slot.key);
+    if (epoch != slot.noted + 1) return;
+  }
+  if (!slot.generation || slot.state == Slot::State::unknown) return;
+  if (slot.is_live(database_now()))
+    l1.fill(slot.key, slot.value, slot.expire_at, epoch, shared_.coherence.source(), *slot.generation);
+  else
+    l1.fill_absent(slot.key, kNoExpiry, epoch, shared_.coherence.source(), *slot.generation);
+}
+
+void Executor::release() {
+  running_->clear();
+  spare_ = std::move(running_);
+  constexpr std::size_t kKeptReplyBytes = 1 << 20;
+  if (replies_.capacity() > kKeptReplyBytes) replies_ = Bytes();
+  if (!waiting_.empty()) schedule();
+}
+
+// --- failure ---
+
+void Executor::fail(const Failure& failure) {
+  if (in_transaction_ && failure.kind != Failure::Kind::lost) end_transaction();
+  in_transaction_ = false;
+  if (failure.kind == Failure::Kind::conflict && ++attempts_ <= kLastAttempt) return retry();
+  if (failure.kind == Failure::Kind::refused && running_->size() > 1) return split();
+  ++shared_.statistics.failures;
+  refuse(*running_,
+         failure.kind == Failure::Kind::lost ? unreachable() : "ERR the database refused: " + failure.text);
+  release();
+}
+
+void Executor::retry() {
+  ++shared_.statistics.conflicts;
+  running_->rewind();
+  load();
+}
+
+/// One command of many is to blame: two halves, the first of them next.
+void Executor::split() {
+  const std::size_t half = running_->size() / 2;
+  for (const auto& [begin, end] : {std::pair(half, running_->size()), std::pair(std::size_t{0}, half)}) {
+    BatchPtr part = std::make_unique<Batch>();
+    part->take(*running_, begin, end);
+    waiting_.push_front(std::move(part));
+  }
+  release();
+}
+
+void Executor::refuse(Batch& batch, ByteView error) {
+  for (Slot& slot : batch.slots())
+    if (slot.named_by_write) shared_.keyspace.void_key(slot.key);
+  for (const Batch::Command& command : batch.commands()) {
+    command.caller->reply_to(command.ticket).error(error);
+    command.caller->finish(command.ticket);
+  }
+}
+
+void Executor::end_transaction() {
+  in_transaction_ = false;
+  connection_.send(Statement::rollback);
+  connection_.finish([](Outcome&) {});
+}
+
+std::string Executor::unreachable() const {
+  return "ERR the database is unreachable: " + shared_.dialer.last_error();
+}
+
+UnixMs Executor::database_now() const {
+  return unix_now_ms() + shared_.clock_offset_ms;
+}
+
+}  // namespace larder::postgres

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <deque>
+
+#include "keyspace/keyspace.h"
+
+namespace larder::postgres {
+
+/// Lets a read-only handler run on the L1: if missed() is false afterwards, its reply is right.
+class L1View final : public Records {
+ public:
+  L1View(Keyspace& keyspace, UnixMs now_ms) : keyspace_(keyspace), now_ms_(now_ms) {}
+
+  [[nodiscard]] bool missed() const noexcept { return missed_; }
+
+  std::optional<Item> find(const KeyRef& key) override;
+  std::size_t memory_usage(const KeyRef& key) override;
+  int frequency(const KeyRef&) override { return 0; }
+
+  // A read-only command changes nothing; one that tries is run elsewhere.
+  void put(const KeyRef&, ByteView, UnixMs) override { missed_ = true; }
+  std::span<char> edit(const KeyRef&, std::size_t size) override;
+  void set_expiry(const KeyRef&, UnixMs) override { missed_ = true; }
+  bool erase(const KeyRef&) override;
+
+ private:
+  Keyspace& keyspace_;
+  const UnixMs now_ms_;
+  std::deque<Bytes> values_;  ///< copies: the L1 may drop a record at any time
+  bool missed_ = false;
+};
+
+}  // namespace larder::postgres

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+
+namespace larder::postgres {
+
+enum class Durability : unsigned char {
+  unlogged,  ///< fast; empty after a crash of PostgreSQL
+  durable,   ///< survives a crash; every batch waits for the disk
+};
+
+/// How the PostgreSQL tier is set up; main fills it from the settings.
+struct Options {
+  std::string conninfo;  ///< URL or libpq's `key=value` form; empty: PG* variables and libpq's defaults
+  std::string schema = "larder";
+  Durability durability = Durability::unlogged;
+  bool schema_per_process = false;  ///< tests: a schema of our own, dropped at exit
+  bool private_server = false;      ///< start a PostgreSQL of our own in `data_dir`
+  std::filesystem::path data_dir;
+  int databases = 16;
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds command_timeout{10'000};
+};
+
+}  // namespace larder::postgres

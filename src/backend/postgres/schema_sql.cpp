@@ -1,0 +1,168 @@
+#include "backend/postgres/schema_sql.h"
+
+#include <fmt/core.h>
+
+#include "backend/postgres/schema.h"
+
+namespace larder::postgres {
+namespace {
+
+// No index on exp: it would end HOT updates (0 % against 100 %). The hash index order is that of SCAN
+// cursors, 48 bits so that clients that read numbers as doubles keep them whole.
+constexpr const char* kTables = R"sql(
+create function key_hash(k bytea) returns bigint immutable strict parallel safe language sql
+  as $$ select ('x' || substr(md5(k), 1, 12))::bit(48)::bigint $$;
+
+create {unlogged} table kv (
+  db  smallint not null,  -- where the database lies: dbs.place
+  k   bytea    not null,
+  exp bigint,             -- milliseconds since 1970; null: never
+  v   bytea    not null,
+  primary key (db, k)
+) with (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_analyze_scale_factor = 0.05, toast.autovacuum_vacuum_scale_factor = 0.02,
+        toast.autovacuum_vacuum_cost_delay = 0);
+create index kv_by_hash on kv (db, key_hash(k));
+
+do $$ begin
+  alter table kv alter v set compression lz4;
+exception when others then null;  -- a server built without lz4 keeps pglz
+end $$;
+
+create table dbs (db smallint primary key, place smallint not null);
+create unlogged table peers (id bigint primary key, backend_pid integer not null, since timestamptz not null default now());
+)sql";
+
+// What is done under locks is done in statements after the one that locked: a statement that waits for a row
+// goes on with the snapshot it began with.
+constexpr const char* kFunctions = R"sql(
+-- Stores what a batch of commands did to keys of one database, all or nothing.
+--   p_mode: 0 must be as seen, 1 put, 2 erase, 3 put if as seen, 4 erase if as seen
+--   p_seen: the xmin that was seen, 0: no row
+-- Returns the live keys that mode 2 removed. Raises 40001 if anything is not as seen.
+create function store(p_db smallint, p_k bytea[], p_mode smallint[], p_seen xid[], p_exp bigint[], p_v bytea[], p_now bigint)
+returns bytea[] language plpgsql as $$
+declare
+  home smallint; removed bytea[]; puts int; written int;
+begin
+  select place into home from dbs where dbs.db = p_db;
+  perform 1 from kv where kv.db = home and kv.k = any(p_k) order by kv.k for update;
+  if exists (select 1 from unnest(p_k, p_mode, p_seen) w(k, mode, seen)
+             left join kv on kv.db = home and kv.k = w.k
+             where w.mode in (0, 3, 4) and coalesce(kv.xmin, '0'::xid) <> w.seen) then
+    raise exception 'a key was changed by somebody else' using errcode = '40001';
+  end if;
+  if 2 = any(p_mode) or 4 = any(p_mode) then
+    with gone as (
+      delete from kv using unnest(p_k, p_mode) w(k, mode)
+      where kv.db = home and kv.k = w.k and w.mode in (2, 4) returning kv.k, kv.exp, w.mode)
+    select array_agg(gone.k) into removed from gone where mode = 2 and (exp is null or exp > p_now);
+  end if;
+  select count(*) into puts from unnest(p_mode) w(mode) where mode in (1, 3);
+  if puts > 0 then
+    update kv set v = w.v, exp = nullif(w.exp, -1) from unnest(p_k, p_mode, p_exp, p_v) w(k, mode, exp, v)
+    where kv.db = home and kv.k = w.k and w.mode in (1, 3);
+    get diagnostics written = row_count;
+    if written < puts then
+      puts := puts - written;
+      insert into kv (db, k, exp, v)
+        select home, w.k, nullif(w.exp, -1), w.v from unnest(p_k, p_mode, p_exp, p_v) w(k, mode, exp, v)
+        where w.mode in (1, 3) and not exists (select 1 from kv o where o.db = home and o.k = w.k)
+        order by w.k
+      on conflict do nothing;
+      get diagnostics written = row_count;
+      if written < puts then
+        raise exception 'a key was created by somebody else' using errcode = '40001';
+      end if;
+    end if;
+  end if;
+  return coalesce(removed, '{}');
+end $$;
+
+-- Empties one database, or all (null). Few rows are deleted, many are truncated: TRUNCATE costs milliseconds
+-- even for an empty table.
+create function flush(p_db smallint) returns void language plpgsql as $$
+declare
+  home smallint; others boolean;
+begin
+  lock table kv in share row exclusive mode;
+  select place into home from dbs where dbs.db = p_db;
+  select exists (select 1 from kv where db <> home) into others;
+  if others or (select count(*) from (select 1 from kv limit 50000) few) < 50000 then
+    delete from kv where home is null or db = home;
+  else
+    truncate kv;
+  end if;
+end $$;
+
+-- Exchanges two databases. The lock waits for writers and keeps them out: none sees the map change half way.
+create function swap(p_a smallint, p_b smallint) returns void language plpgsql as $$
+begin
+  lock table kv in share row exclusive mode;
+  update dbs d set place = o.place from dbs o
+  where (d.db = p_a and o.db = p_b) or (d.db = p_b and o.db = p_a);
+end $$;
+)sql";
+
+// Statements that are not Larder's own are told to every Larder, as long as there is one.
+constexpr const char* kTriggers = R"sql(
+create function tell(p_places smallint[], p_keys bytea[]) returns void language plpgsql as $$
+begin
+  if cardinality(p_keys) > 256 or exists (select 1 from unnest(p_keys) u(k) where octet_length(k) > 3900) then
+    perform pg_notify('{channel}', 'sql *');
+  else
+    perform pg_notify('{channel}', 'sql ' || d.db || ':' || encode(u.k, 'hex'))
+    from unnest(p_places, p_keys) u(place, k) join {schema}.dbs d on d.place = u.place;
+  end if;
+end $$;
+
+create function tell_all() returns trigger language plpgsql as $$
+begin
+  if exists (select 1 from {schema}.peers) then perform pg_notify('{channel}', 'sql *'); end if;
+  return null;
+end $$;
+
+create function tell_changes() returns trigger language plpgsql as $$
+declare
+  places smallint[]; keys bytea[];
+begin
+  if not exists (select 1 from {schema}.peers) then return null; end if;
+  if tg_op = 'UPDATE' then
+    select array_agg(c.db), array_agg(c.k) into places, keys from (
+      (select db, k from changed limit 300) union (select db, k from became limit 300)) c;
+  else
+    select array_agg(c.db), array_agg(c.k) into places, keys from (select db, k from changed limit 300) c;
+  end if;
+  if keys is not null then perform {schema}.tell(places, keys); end if;
+  return null;
+end $$;
+
+create trigger tell_insert after insert on kv referencing new table as changed for each statement
+  when (current_setting('larder.origin', true) is distinct from 'larder') execute function tell_changes();
+create trigger tell_update after update on kv referencing old table as changed new table as became for each statement
+  when (current_setting('larder.origin', true) is distinct from 'larder') execute function tell_changes();
+create trigger tell_delete after delete on kv referencing old table as changed for each statement
+  when (current_setting('larder.origin', true) is distinct from 'larder') execute function tell_changes();
+create trigger tell_truncate after truncate on kv for each statement
+  when (current_setting('larder.origin', true) is distinct from 'larder') execute function tell_all();
+create trigger tell_map after insert or update or delete or truncate on dbs for each statement
+  when (current_setting('larder.origin', true) is distinct from 'larder') execute function tell_all();
+)sql";
+
+/// Replaces every `{name}` by `value`.
+std::string with(std::string text, const std::string& name, const std::string& value) {
+  for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + value.size()))
+    text.replace(at, name.size(), value);
+  return text;
+}
+
+}  // namespace
+
+std::string schema_version_1(const Options& options) {
+  std::string sql = std::string(kTables) + kFunctions + kTriggers;
+  sql = with(sql, "{unlogged}", options.durability == Durability::durable ? "" : "unlogged");
+  sql = with(sql, "{channel}", channel_of(options.schema));
+  return with(sql, "{schema}", options.schema);
+}
+
+}  // namespace larder::postgres
