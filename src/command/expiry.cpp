@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::int64_t kMinInteger = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kMaxInteger = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kMinInteger = std::numeric_limits<std::int64_t>::min();
 
 // What TTL and its kin answer instead of a time.
 constexpr std::int64_t kNoSuchKey = -2;
