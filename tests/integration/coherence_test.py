@@ -22,7 +22,7 @@ def invented(*reads):
     history = History([b"k"])
     for value, known in ((b"old", 1.0), (b"new", 2.0)):
         state, _ = history.begin_write(b"k", value, "A")
-        state.sent, state.known, state.certain = known - 0.5, known, True
+        state.sent, state.answered, state.known, state.certain = known - 0.5, known, known, True
     history.reads = [Read(b"k", value, path, started, started + 0.001) for value, path, started in reads]
     return history.judge().violations
 
@@ -33,6 +33,7 @@ def test_checker_finds_stale_reads(_lab):
     assert "P2" in invented((b"old", "A", 2.01))[0]
     assert "P3" in invented((b"old", "B", 2.01 + BOUND_S))[0]
     assert "P3" in invented((b"new", "B", 1.6), (b"old", "B", 1.7 + BOUND_S))[0]
+    assert not invented((b"new", "B", 1.6), (b"old", "A", 1.7))
     assert "P2" in invented((None, "A", 2.5))[0]
     assert "never written" in invented((b"new", "A", 1.0))[0]
     assert "never written" in invented((b"other", "A", 3.0))[0]
@@ -185,7 +186,9 @@ def test_statements_of_any_kind_behind_larders_back_are_seen(lab):
     for sql, reply in (
         ("INSERT INTO larder.kv (db, k, v) VALUES (0, 'k', 'new')", b"$3\r\nnew\r\n"),
         ("UPDATE larder.kv SET v = 'changed'", b"$7\r\nchanged\r\n"),
-        ("UPDATE larder.kv SET exp = 1", b"$-1\r\n"), ("UPDATE larder.kv SET exp = NULL", b"$7\r\nchanged\r\n"),
+        ("UPDATE larder.kv SET exp = 1", b"$-1\r\n"),
+        ("INSERT INTO larder.kv (db, k, v) VALUES (0, 'k', 'changed') ON CONFLICT (db, k) DO UPDATE SET exp = NULL",
+         b"$7\r\nchanged\r\n"),
         ("UPDATE larder.kv SET k = 'other'", b"$-1\r\n"), ("UPDATE larder.kv SET k = 'k'", b"$7\r\nchanged\r\n"),
         ("DELETE FROM larder.kv", b"$-1\r\n"),
         ("INSERT INTO larder.kv (db, k, v) SELECT 0, convert_to('k' || n, 'UTF8'), 'v' FROM generate_series(1, 5000) n; "

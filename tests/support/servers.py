@@ -133,7 +133,10 @@ class PsqlSession:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def execute(self, sql):
-        """(SQLSTATE of the statement, lines of its result); ConnectionError when the server is gone."""
+        """(SQLSTATE of the statement, lines of its result); ConnectionError when the server is gone.
+
+        The state is empty when the server went away during the statement.
+        """
         try:
             self._popen.stdin.write(f"{sql};\n\\echo state :SQLSTATE\n")
             self._popen.stdin.flush()
@@ -142,7 +145,7 @@ class PsqlSession:
         lines = []
         for line in self._popen.stdout:
             if line.startswith("state "):
-                return line.split()[1], lines
+                return line.removeprefix("state ").strip(), lines
             lines.append(line.rstrip("\n"))
         raise ConnectionError("psql has lost its server")
 
