@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -10,15 +12,38 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
+#include "io/stream.h"
+
 namespace larder {
 
 namespace asio = boost::asio;
 
+namespace {
+
+constexpr int kRounds = 32;     // batches before Asio has its turn
+constexpr int kPatienceMs = 1;  // and how long a pause in the traffic may be
+
+}  // namespace
+
 struct Poller::Impl {
+  /// Ends a wait for sockets from another thread.
+  struct Waker final : Pollable {
+    UniqueFd fd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    bool called = false;
+
+    void on_ready(std::uint32_t) override {
+      eventfd_t count = 0;
+      ::eventfd_read(fd.get(), &count);
+      called = true;
+    }
+  };
+
   asio::io_context& io;
   asio::posix::stream_descriptor epoll;
   std::array<epoll_event, 512> ready;
   int ready_count = 0;
+  Waker waker;
+  std::atomic<bool> waiting{false};
   bool serving = false;
   bool hooks_posted = false;
   std::vector<std::function<void()>> once;
@@ -46,6 +71,8 @@ void control(int epoll_fd, int operation, int fd, std::uint32_t events, Pollable
 }  // namespace
 
 Poller::Poller(asio::io_context& io) : impl_(std::make_unique<Impl>(io, make_epoll())) {
+  if (!impl_->waker.fd) throw std::system_error(errno, std::generic_category(), "eventfd");
+  add(impl_->waker.fd.get(), EPOLLIN, impl_->waker);
   wait();
 }
 
@@ -78,6 +105,11 @@ void Poller::at_every_end_of_batch(std::function<void()> hook) {
   impl_->always.push_back(std::move(hook));
 }
 
+void Poller::interrupt() noexcept {
+  // A wait that begins right after this look ends by itself after kPatienceMs.
+  if (impl_->waiting.load()) ::eventfd_write(impl_->waker.fd.get(), 1);
+}
+
 void Poller::wait() {
   impl_->epoll.async_wait(asio::posix::stream_descriptor::wait_read,
                           [this](const boost::system::error_code& error) {
@@ -88,15 +120,16 @@ void Poller::wait() {
 }
 
 void Poller::serve() {
-  // Asking the private set again while it was not empty saves the outer loop's epoll_ctl under load.
-  constexpr int kRounds = 16;
-  for (int round = 0; round < kRounds && serve_batch(); ++round) run_hooks();
+  impl_->waker.called = false;
+  for (int round = 0; round < kRounds && !impl_->waker.called && serve_batch(); ++round) run_hooks();
 }
 
 bool Poller::serve_batch() {
   Impl& state = *impl_;
-  const int count =
-      ::epoll_wait(state.epoll.native_handle(), state.ready.data(), static_cast<int>(state.ready.size()), 0);
+  state.waiting.store(true);
+  const int count = ::epoll_wait(state.epoll.native_handle(), state.ready.data(),
+                                 static_cast<int>(state.ready.size()), kPatienceMs);
+  state.waiting.store(false);
   state.ready_count = std::max(count, 0);
   state.serving = true;
   for (int i = 0; i < state.ready_count; ++i) {

@@ -23,13 +23,14 @@ class Pollable {
 
 /// Drives the data sockets of one worker.
 ///
-/// A private, level-triggered epoll set that is itself one descriptor of the worker's io_context: a batch of
-/// ready sockets then costs three system calls more than a bare epoll loop, where Asio alone costs one more
-/// per read (numbers: docs/performance.md). Timers, signals, name look-ups and calls from other threads stay
-/// with Asio.
+/// A private, level-triggered epoll set that is itself one descriptor of the worker's io_context. While there
+/// is traffic the private set is waited on directly, so that a batch of ready sockets costs one system call
+/// as in a bare epoll loop, where Asio alone costs one more per read (numbers: docs/performance.md). Timers,
+/// name look-ups and calls from other threads stay with Asio, which has its turn after at most kRounds
+/// batches.
 ///
 /// Invariant: a Pollable that was removed (or removes itself inside on_ready) is never called again.
-/// Thread:    one worker; no locking.
+/// Thread:    one worker, but for interrupt(); no locking.
 class Poller {
  public:
   explicit Poller(boost::asio::io_context& io);
@@ -48,6 +49,9 @@ class Poller {
 
   /// Registers a hook that runs at the end of every batch, for as long as the poller lives.
   void at_every_end_of_batch(std::function<void()> hook);
+
+  /// Gives Asio its turn now: to be called after a post() from another thread. Thread: any.
+  void interrupt() noexcept;
 
  private:
   void wait();

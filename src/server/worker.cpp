@@ -72,6 +72,7 @@ void Worker::join() {
 
 void Worker::post(std::function<void()> work) {
   asio::post(loop_->io, std::move(work));
+  poller_->interrupt();
 }
 
 void Worker::adopt(int fd, ClientIdentity identity) {
