@@ -100,7 +100,9 @@ void Session::read_into_scratch() {
 
 /// Behind an unfinished request: grows with what has arrived, up to what the bulk at hand still needs.
 void Session::read_into_buffer() {
-  const std::size_t step = std::clamp(parser_.missing_bytes(), kReadStep, kLargestReadStep);
+  // What was announced costs nothing: memory follows what has arrived.
+  const std::size_t most = std::clamp(in_.size(), kReadStep, kLargestReadStep);
+  const std::size_t step = std::clamp(parser_.missing_bytes(), kReadStep, most);
   const std::size_t old_size = in_.size();
   in_.resize(old_size + step);
   const ssize_t count = ::recv(fd_, in_.data() + old_size, step, 0);

@@ -162,15 +162,18 @@ def test_backend_frozen_for_a_while_under_load(lab, backend):
 
 @on_backends("redis")
 def test_expiry_and_flush_behind_larders_back_are_seen(lab, backend):
-    """P3 for changes that name no key, and for a time to live that Larder did not set."""
+    """P3 for changes that name no key, and for a time to live that Larder did not set.
+
+    SWAPDB is not among them: Redis 7.0 tells no tracking client of it.
+    """
     behind = lab.behind(backend)
     larder = lab.larder(backend, behind)
     direct, client = lab.closing(behind.connect()), lab.closing(larder.connect())
-    for empty_all in (("FLUSHALL",), ("FLUSHDB",), ("SWAPDB", "0", "5")):
+    for empty_all in ("FLUSHALL", "FLUSHDB"):
         direct.call("SET", "k", "v")
         wait_until(lambda: client.call("GET", "k") == b"$1\r\nv\r\n", BOUND_S, "SET to be seen")
-        assert direct.call(*empty_all) == b"+OK\r\n"
-        wait_until(lambda: client.call("GET", "k") == b"$-1\r\n", BOUND_S, f"{empty_all[0]} to be seen")
+        assert direct.call(empty_all) == b"+OK\r\n"
+        wait_until(lambda: client.call("GET", "k") == b"$-1\r\n", BOUND_S, f"{empty_all} to be seen")
     for life_ms in (1, 5, 20, 60):
         direct.call("SET", "k", "v", "PX", life_ms)
         deadline = time.monotonic() + life_ms / 1000

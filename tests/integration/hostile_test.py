@@ -110,7 +110,10 @@ def test_announcements_cost_nothing(lab):
         connections = [connect(larder.address, timeout=30) for _ in range(200)]
         for number, connection in enumerate(connections):
             connection.sendall(announcements[number % len(announcements)])
-        time.sleep(0.5)
+        for _ in range(3):
+            time.sleep(0.2)
+            for connection in connections[3::4]:
+                connection.sendall(b"v" * 100)
         for connection in connections:
             connection.close()
     bystander.check(most_growth_bytes=24 * MB)
