@@ -184,6 +184,15 @@ std::uint64_t Keyspace::size(int db) const noexcept {
   return total;
 }
 
+std::uint64_t Keyspace::expiring(int db) const noexcept {
+  std::uint64_t total = 0;
+  for (const auto& shard : shards_) {
+    const std::lock_guard lock(shard->mutex);
+    total += shard->volatile_records(physical(db));
+  }
+  return total;
+}
+
 std::vector<std::unique_lock<std::mutex>> Keyspace::lock_all() const {
   std::vector<std::unique_lock<std::mutex>> locks;
   for (const auto& shard : shards_) locks.emplace_back(shard->mutex);

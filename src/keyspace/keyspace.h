@@ -108,6 +108,9 @@ class Keyspace {
   class Locked;
 
   [[nodiscard]] std::uint64_t size(int db) const noexcept;
+
+  /// How many records of a database have an expiry.
+  [[nodiscard]] std::uint64_t expiring(int db) const noexcept;
   void clear(int db);
   void clear_all();
   void swap(int db_a, int db_b);

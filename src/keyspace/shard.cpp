@@ -28,6 +28,7 @@ Shard::Shard(int databases, int shard_bits, std::atomic<std::uint64_t>& total_by
     : shard_bits_(shard_bits),
       tables_(static_cast<std::size_t>(databases)),
       sweep_from_(static_cast<std::size_t>(databases)),
+      volatile_(static_cast<std::size_t>(databases)),
       total_bytes_(total_bytes) {}
 
 Shard::~Shard() {
@@ -57,7 +58,7 @@ Record& Shard::put(int db, std::uint32_t hash, ByteView key, Record::Layout layo
   const std::size_t size = Record::size_for(layout, key.size(), value_size);
   auto* fresh = Record::make(allocate(size), layout, db, key, value_size);
   const std::size_t fresh_bytes = bytes_of(*fresh);
-  volatile_ += layout.expiry ? 1 : 0;
+  volatile_[static_cast<std::size_t>(db)] += layout.expiry ? 1 : 0;
 
   if (slot != RecordTable::kNone) {
     Record& old = *table.at(slot);
@@ -65,7 +66,7 @@ Record& Shard::put(int db, std::uint32_t hash, ByteView key, Record::Layout layo
     fresh->bits_ |= old.bits_ & (Record::kFrequencyMask | Record::kInMain);
     queue_of(old).replace(old, *fresh, old_bytes, fresh_bytes);
     table.replace(slot, *fresh);
-    volatile_ -= old.layout().expiry ? 1 : 0;
+    volatile_[old.db_] -= old.layout().expiry ? 1 : 0;
     account(static_cast<std::int64_t>(fresh_bytes) - static_cast<std::int64_t>(old_bytes));
     std::free(&old);
     touch(*fresh, eviction);
@@ -112,7 +113,7 @@ void Shard::erase(Record& record, std::uint32_t hash) {
   const std::size_t table_bytes = table.bytes();
   table.erase(table.find(hash, record));
   queue_of(record).remove(record, bytes);
-  volatile_ -= record.layout().expiry ? 1 : 0;
+  volatile_[record.db_] -= record.layout().expiry ? 1 : 0;
   entries_.fetch_sub(1, std::memory_order_relaxed);
   account(static_cast<std::int64_t>(table.bytes()) - static_cast<std::int64_t>(table_bytes + bytes));
   std::free(&record);
@@ -181,7 +182,7 @@ void Shard::clear(int db) {
     Record& record = *table.at(slot);
     const std::size_t bytes = bytes_of(record);
     queue_of(record).remove(record, bytes);
-    volatile_ -= record.layout().expiry ? 1 : 0;
+    volatile_[record.db_] -= record.layout().expiry ? 1 : 0;
     freed += bytes;
     std::free(&record);
   }
@@ -194,7 +195,7 @@ Detached Shard::detach_all() {
   Detached detached{{small_.tail(), main_.tail()}};
   for (RecordTable& table : tables_) table = RecordTable();
   small_ = main_ = RecordQueue();
-  volatile_ = 0;
+  std::ranges::fill(volatile_, 0);
   entries_.store(0, std::memory_order_relaxed);
   account(static_cast<std::int64_t>(ghost_.bytes()) - static_cast<std::int64_t>(used()));
   return detached;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <vector>
@@ -61,7 +62,13 @@ class alignas(64) Shard {
   bool evict(Eviction eviction, FunctionRef<bool(const Record&)> is_void);
 
   [[nodiscard]] RecordTable& table(int db) noexcept { return tables_[static_cast<std::size_t>(db)]; }
-  [[nodiscard]] std::size_t volatile_records() const noexcept { return volatile_; }
+  /// Records with an expiry field.
+  [[nodiscard]] std::size_t volatile_records() const noexcept {
+    return std::accumulate(volatile_.begin(), volatile_.end(), std::size_t{0});
+  }
+  [[nodiscard]] std::size_t volatile_records(int db) const noexcept {
+    return volatile_[static_cast<std::size_t>(db)];
+  }
 
   /// The hash of a record's key, as its table knows it.
   [[nodiscard]] std::uint32_t hash_of(const Record& record) const noexcept {
@@ -103,7 +110,7 @@ class alignas(64) Shard {
   RecordQueue small_;
   RecordQueue main_;
   Ghost ghost_;
-  std::size_t volatile_ = 0;  ///< records with an expiry field: none means nothing to sweep
+  std::vector<std::size_t> volatile_;  ///< by database, records with an expiry field
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> entries_{0};
   std::atomic<std::uint64_t>& total_bytes_;
