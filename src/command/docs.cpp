@@ -9,6 +9,7 @@ namespace {
 // Bits of ArgumentDoc::flags.
 constexpr unsigned kOptional = 1;
 constexpr unsigned kMultiple = 2;
+constexpr unsigned kMultipleToken = 4;
 
 constexpr ArgumentDoc kKeyValue[] = {
     {.name = "key", .type = "key"},
@@ -395,7 +396,49 @@ constexpr ArgumentDoc kSwapdbArguments[] = {
     {.name = "index2", .type = "integer"},
 };
 
+constexpr ArgumentDoc kClientCachingModeArguments[] = {
+    {.name = "yes", .type = "pure-token", .token = "YES"},
+    {.name = "no", .type = "pure-token", .token = "NO"},
+};
+
+constexpr ArgumentDoc kClientCachingArguments[] = {
+    {.name = "mode", .type = "oneof", .arguments = kClientCachingModeArguments},
+};
+
+constexpr ArgumentDoc kClientTrackingStatusArguments[] = {
+    {.name = "on", .type = "pure-token", .token = "ON"},
+    {.name = "off", .type = "pure-token", .token = "OFF"},
+};
+
+constexpr ArgumentDoc kClientTrackingArguments[] = {
+    {.name = "status", .type = "oneof", .arguments = kClientTrackingStatusArguments},
+    {.name = "client-id", .type = "integer", .token = "REDIRECT", .flags = kOptional},
+    {.name = "prefix", .type = "string", .token = "PREFIX", .flags = kOptional | kMultiple | kMultipleToken},
+    {.name = "bcast", .type = "pure-token", .token = "BCAST", .flags = kOptional},
+    {.name = "optin", .type = "pure-token", .token = "OPTIN", .flags = kOptional},
+    {.name = "optout", .type = "pure-token", .token = "OPTOUT", .flags = kOptional},
+    {.name = "noloop", .type = "pure-token", .token = "NOLOOP", .flags = kOptional},
+};
+
+constexpr ArgumentDoc kLatencyHistoryArguments[] = {
+    {.name = "event", .type = "string"},
+};
+
+constexpr ArgumentDoc kLatencyResetArguments[] = {
+    {.name = "event", .type = "string", .flags = kOptional | kMultiple},
+};
+
+constexpr ArgumentDoc kWaitArguments[] = {
+    {.name = "numreplicas", .type = "integer"},
+    {.name = "timeout", .type = "integer"},
+};
+
 constexpr CommandDoc kDocs[] = {
+    {.name = "acl",
+     .group = "server",
+     .since = "6.0.0",
+     .complexity = "Depends on subcommand.",
+     .summary = "A container for Access List Control commands "},
     {.name = "append",
      .group = "string",
      .since = "2.0.0",
@@ -415,11 +458,22 @@ constexpr CommandDoc kDocs[] = {
      .since = "2.4.0",
      .complexity = "Depends on subcommand.",
      .summary = "A container for client connection commands"},
+    {.name = "client|caching",
+     .group = "connection",
+     .since = "6.0.0",
+     .complexity = "O(1)",
+     .summary = "Instruct the server about tracking or not keys in the next request",
+     .arguments = kClientCachingArguments},
     {.name = "client|getname",
      .group = "connection",
      .since = "2.6.9",
      .complexity = "O(1)",
      .summary = "Get the current connection name"},
+    {.name = "client|getredir",
+     .group = "connection",
+     .since = "6.0.0",
+     .complexity = "O(1)",
+     .summary = "Get tracking notifications redirection client ID if any"},
     {.name = "client|help",
      .group = "connection",
      .since = "5.0.0",
@@ -483,11 +537,27 @@ constexpr CommandDoc kDocs[] = {
      .complexity = "O(1)",
      .summary = "Set the current connection name",
      .arguments = kClientSetnameArguments},
+    {.name = "client|tracking",
+     .group = "connection",
+     .since = "6.0.0",
+     .complexity = "O(1). Some options may introduce additional complexity.",
+     .summary = "Enable or disable server assisted client side caching support",
+     .arguments = kClientTrackingArguments},
+    {.name = "client|trackinginfo",
+     .group = "connection",
+     .since = "6.2.0",
+     .complexity = "O(1)",
+     .summary = "Return information about server assisted client side caching for the current connection"},
     {.name = "client|unpause",
      .group = "connection",
      .since = "6.2.0",
      .complexity = "O(N) Where N is the number of paused clients",
      .summary = "Resume processing of clients that were paused"},
+    {.name = "cluster",
+     .group = "cluster",
+     .since = "3.0.0",
+     .complexity = "Depends on subcommand.",
+     .summary = "A container for cluster commands"},
     {.name = "command",
      .group = "server",
      .since = "2.8.13",
@@ -552,6 +622,11 @@ constexpr CommandDoc kDocs[] = {
      .since = "2.0.0",
      .complexity = "O(1)",
      .summary = "Reset the stats returned by INFO"},
+    {.name = "config|rewrite",
+     .group = "server",
+     .since = "2.8.0",
+     .complexity = "O(1)",
+     .summary = "Rewrite the configuration file with the in memory configuration"},
     {.name = "config|set",
      .group = "server",
      .since = "2.0.0",
@@ -714,6 +789,11 @@ constexpr CommandDoc kDocs[] = {
      .since = "2.8.13",
      .complexity = "Depends on subcommand.",
      .summary = "A container for latency diagnostics commands"},
+    {.name = "latency|doctor",
+     .group = "server",
+     .since = "2.8.13",
+     .complexity = "O(1)",
+     .summary = "Return a human readable latency analysis report."},
     {.name = "latency|help",
      .group = "server",
      .since = "2.8.13",
@@ -725,6 +805,23 @@ constexpr CommandDoc kDocs[] = {
      .complexity = "O(N) where N is the number of commands with latency information being retrieved.",
      .summary = "Return the cumulative distribution of latencies of a subset of commands or all.",
      .arguments = kLatencyHistogramArguments},
+    {.name = "latency|history",
+     .group = "server",
+     .since = "2.8.13",
+     .complexity = "O(1)",
+     .summary = "Return timestamp-latency samples for the event.",
+     .arguments = kLatencyHistoryArguments},
+    {.name = "latency|latest",
+     .group = "server",
+     .since = "2.8.13",
+     .complexity = "O(1)",
+     .summary = "Return the latest latency samples for all events."},
+    {.name = "latency|reset",
+     .group = "server",
+     .since = "2.8.13",
+     .complexity = "O(1)",
+     .summary = "Reset latency data for one or more events.",
+     .arguments = kLatencyResetArguments},
     {.name = "lcs",
      .group = "string",
      .since = "7.0.0",
@@ -736,11 +833,31 @@ constexpr CommandDoc kDocs[] = {
      .since = "4.0.0",
      .complexity = "Depends on subcommand.",
      .summary = "A container for memory diagnostics commands"},
+    {.name = "memory|doctor",
+     .group = "server",
+     .since = "4.0.0",
+     .complexity = "O(1)",
+     .summary = "Outputs memory problems report"},
     {.name = "memory|help",
      .group = "server",
      .since = "4.0.0",
      .complexity = "O(1)",
      .summary = "Show helpful text about the different subcommands"},
+    {.name = "memory|malloc-stats",
+     .group = "server",
+     .since = "4.0.0",
+     .complexity = "Depends on how much memory is allocated, could be slow",
+     .summary = "Show allocator internal stats"},
+    {.name = "memory|purge",
+     .group = "server",
+     .since = "4.0.0",
+     .complexity = "Depends on how much memory is allocated, could be slow",
+     .summary = "Ask the allocator to release memory"},
+    {.name = "memory|stats",
+     .group = "server",
+     .since = "4.0.0",
+     .complexity = "O(1)",
+     .summary = "Show memory usage details"},
     {.name = "memory|usage",
      .group = "server",
      .since = "4.0.0",
@@ -753,6 +870,11 @@ constexpr CommandDoc kDocs[] = {
      .complexity = "O(N) where N is the number of keys to retrieve.",
      .summary = "Get the values of all the given keys",
      .arguments = kKeys},
+    {.name = "module",
+     .group = "server",
+     .since = "4.0.0",
+     .complexity = "Depends on subcommand.",
+     .summary = "A container for module commands"},
     {.name = "monitor",
      .group = "server",
      .since = "1.0.0",
@@ -878,6 +1000,11 @@ constexpr CommandDoc kDocs[] = {
      .since = "6.2.0",
      .complexity = "O(1)",
      .summary = "Reset the connection"},
+    {.name = "role",
+     .group = "server",
+     .since = "2.8.12",
+     .complexity = "O(1)",
+     .summary = "Return the role of the instance in the context of replication"},
     {.name = "scan",
      .group = "generic",
      .since = "2.8.0",
@@ -1004,6 +1131,13 @@ constexpr CommandDoc kDocs[] = {
      .summary =
          "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking.",
      .arguments = kKeys},
+    {.name = "wait",
+     .group = "generic",
+     .since = "3.0.0",
+     .complexity = "O(1)",
+     .summary = "Wait for the synchronous replication of all the write commands sent in the context of the "
+                "current connection",
+     .arguments = kWaitArguments},
 };
 
 static_assert(std::ranges::is_sorted(kDocs, {}, &CommandDoc::name));

@@ -23,7 +23,7 @@ TEST_CASE("introspection: a container's documentation holds its subcommands") {
   desk.protocol = Protocol::resp3;
   const Bytes docs = desk.ask("COMMAND DOCS memory");
   CHECK(docs.starts_with("%1\r\n$6\r\nmemory\r\n%5\r\n$7\r\nsummary\r\n"));
-  CHECK(docs.find("$11\r\nsubcommands\r\n%2\r\n$11\r\nmemory|help\r\n") != Bytes::npos);
+  CHECK(docs.find("$11\r\nsubcommands\r\n%6\r\n$13\r\nmemory|doctor\r\n") != Bytes::npos);
   CHECK(desk.ask("COMMAND DOCS").size() > 10'000);
 }
 
