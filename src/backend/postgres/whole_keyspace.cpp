@@ -15,6 +15,9 @@ namespace {
 constexpr const char* kDbsize =
     "select count(*) from kv where db = (select place from dbs where db = $1::int8)"
     " and (exp is null or exp > $2::int8)";
+constexpr const char* kCounts =
+    "select dbs.db::int8, count(*), count(exp) from kv join dbs on kv.db = dbs.place"
+    " where exp is null or exp > $1::int8 group by dbs.db order by dbs.db";
 constexpr const char* kKeys =
     "select k from kv where db = (select place from dbs where db = $1::int8)"
     " and (exp is null or exp > $2::int8) and k >= $3::bytea";
@@ -84,7 +87,7 @@ WholeKeyspace::Parser WholeKeyspace::parser_of(ByteView name) noexcept {
       {"dbsize", &WholeKeyspace::parse_dbsize},   {"keys", &WholeKeyspace::parse_keys},
       {"scan", &WholeKeyspace::parse_scan},       {"randomkey", &WholeKeyspace::parse_randomkey},
       {"flushdb", &WholeKeyspace::parse_flushdb}, {"flushall", &WholeKeyspace::parse_flushall},
-      {"swapdb", &WholeKeyspace::parse_swapdb},
+      {"swapdb", &WholeKeyspace::parse_swapdb},   {"info", &WholeKeyspace::parse_info},
   };
   const auto* row = std::ranges::find(kRows, name, &Row::name);
   return row == std::end(kRows) ? nullptr : row->parser;
@@ -118,6 +121,20 @@ bool WholeKeyspace::parse_dbsize(const Request& request, UnixMs now_ms, Job& job
   job.params.add_int8(request.caller.db());
   job.params.add_int8(now_ms);
   job.answer = [](const Result& rows, ReplyWriter& reply) { reply.integer(rows.number(0, 0)); };
+  return true;
+}
+
+/// INFO keyspace, as the server asks it.
+bool WholeKeyspace::parse_info(const Request&, UnixMs now_ms, Job& job) {
+  job.sql = kCounts;
+  job.params.add_int8(now_ms);
+  job.answer = [](const Result& rows, ReplyWriter& reply) {
+    Bytes text = "# Keyspace\r\n";
+    for (int row = 0; row < rows.rows(); ++row)
+      text += fmt::format("db{}:keys={},expires={},avg_ttl=0\r\n", rows.number(row, 0), rows.number(row, 1),
+                          rows.number(row, 2));
+    reply.bulk(text);
+  };
   return true;
 }
 

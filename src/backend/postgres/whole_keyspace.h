@@ -48,6 +48,7 @@ class WholeKeyspace {
   static Parser parser_of(ByteView name) noexcept;
 
   bool parse_dbsize(const Request& request, UnixMs now_ms, Job& job);
+  bool parse_info(const Request& request, UnixMs now_ms, Job& job);
   bool parse_keys(const Request& request, UnixMs now_ms, Job& job);
   bool parse_scan(const Request& request, UnixMs now_ms, Job& job);
   bool parse_randomkey(const Request& request, UnixMs now_ms, Job& job);
