@@ -1,5 +1,6 @@
 #include "server/reply_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace larder {
@@ -7,22 +8,34 @@ namespace larder {
 Bytes& ReplyQueue::tail() {
   if (size_ == 0) return out_;
   Place& last = at(size_ - 1);
-  return last.done ? last.bytes : push({.done = true}).bytes;
+  // A finished reply that is to be discarded takes nothing with it.
+  return last.done && !last.discard ? last.bytes : push({.done = true}).bytes;
 }
 
 Ticket ReplyQueue::defer(Place place) {
   ++waiting_;
   // tail() may have opened a place for a reply that then turned out to wait: use that one.
-  if (size_ > 0 && at(size_ - 1).done && at(size_ - 1).bytes.empty())
+  if (size_ > 0 && at(size_ - 1).done && !at(size_ - 1).discard && at(size_ - 1).bytes.empty())
     at(size_ - 1) = std::move(place);
   else
     push(std::move(place));
   return head_ + size_ - 1;
 }
 
-Bytes& ReplyQueue::bytes(Ticket ticket) {
+Bytes& ReplyQueue::buffer(Ticket ticket) noexcept {
   Place& place = at(ticket - head_);
   return ticket == head_ && !place.discard ? out_ : place.bytes;
+}
+
+Bytes& ReplyQueue::bytes(Ticket ticket) {
+  Bytes& target = buffer(ticket);
+  at(ticket - head_).start = target.size();
+  return target;
+}
+
+ByteView ReplyQueue::reply(Ticket ticket) noexcept {
+  const ByteView all = buffer(ticket);
+  return all.substr(std::min(at(ticket - head_).start, all.size()));
 }
 
 void ReplyQueue::finish(Ticket ticket) {

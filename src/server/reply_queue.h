@@ -23,6 +23,7 @@ class ReplyQueue {
   /// What is known of a deferred request besides its reply.
   struct Place {
     Bytes bytes = {};                   ///< the reply, while it is not the head
+    std::size_t start = 0;              ///< of the reply, in the buffer that bytes() gave
     Bytes request = {};                 ///< the beginning of the request, for SLOWLOG; empty when not wanted
     const CommandSpec* spec = nullptr;  ///< null: a place of immediate replies
     std::int64_t started_us = 0;
@@ -41,6 +42,9 @@ class ReplyQueue {
   [[nodiscard]] Bytes& bytes(Ticket ticket);
   [[nodiscard]] Place& place(Ticket ticket) noexcept { return at(ticket - head_); }
 
+  /// What has been appended since the last bytes(ticket).
+  [[nodiscard]] ByteView reply(Ticket ticket) noexcept;
+
   /// Marks the reply complete and moves everything that may leave to `out`.
   void finish(Ticket ticket);
 
@@ -48,6 +52,7 @@ class ReplyQueue {
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 
  private:
+  [[nodiscard]] Bytes& buffer(Ticket ticket) noexcept;
   [[nodiscard]] Place& at(std::size_t index) noexcept { return ring_[(first_ + index) & (ring_.size() - 1)]; }
   Place& push(Place place);
   void grow();

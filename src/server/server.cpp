@@ -39,6 +39,12 @@ void raise_descriptor_limit(std::uint64_t clients) {
                  limit.rlim_cur, clients);
 }
 
+void set_bounds(OutputBounds& bounds, const config::OutputLimit& limit) {
+  bounds.hard_bytes = limit.hard_bytes;
+  bounds.soft_bytes = limit.soft_bytes;
+  bounds.soft_s = limit.soft_time.count();
+}
+
 }  // namespace
 
 Server::Server(const config::Settings& settings, config::BackendChoice choice, Keyspace& keyspace, Tier& tier)
@@ -55,8 +61,8 @@ Server::Server(const config::Settings& settings, config::BackendChoice choice, K
   live.tcp_keepalive_s = server.tcp_keepalive.count();
   live.max_bulk_bytes = static_cast<std::int64_t>(server.max_bulk_bytes);
   live.query_buffer_limit = server.query_buffer_limit_bytes;
-  live.output_hard_limit = server.normal_output_limit.hard_bytes;
-  live.monitor_output_hard_limit = server.pubsub_output_limit.hard_bytes;
+  set_bounds(live.normal_output, server.normal_output_limit);
+  set_bounds(live.pubsub_output, server.pubsub_output_limit);
   live.slowlog_slower_than_us = server.slowlog_slower_than ? server.slowlog_slower_than->count() : -1;
   live.slowlog_max_len = server.slowlog_max_len;
 }
@@ -120,6 +126,20 @@ std::uint64_t Server::clients() const noexcept {
   std::uint64_t total = 0;
   for (const auto& worker : workers_) total += worker->statistics().clients.load(std::memory_order_relaxed);
   return total;
+}
+
+void Server::pause(UnixMs now_ms, std::int64_t duration_ms, PauseOf what) {
+  const UnixMs present = paused_until_ms;
+  const bool holds_all = present > now_ms && !pause_writes_only;
+  pause_writes_only = what == PauseOf::writes && !holds_all;
+  paused_until_ms = std::max(present, now_ms + duration_ms);
+}
+
+void Server::reset_statistics() {
+  for (const auto& worker : workers_) worker->statistics().reset();
+  rejected_connections = 0;
+  keyspace_.reset_counters();
+  tier_.reset_statistics();
 }
 
 std::string Server::password() const {

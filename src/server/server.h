@@ -18,6 +18,16 @@ namespace larder {
 
 class Listener;
 
+/// How much may wait to be sent to a client; 0 is no bound.
+struct OutputBounds {
+  std::atomic<std::uint64_t> hard_bytes{0};
+  std::atomic<std::uint64_t> soft_bytes{0};  ///< for longer than soft_s
+  std::atomic<std::int64_t> soft_s{0};
+};
+
+/// Which commands CLIENT PAUSE holds back.
+enum class PauseOf : std::uint8_t { writes, all };
+
 /// Settings that CONFIG SET may change while workers read them.
 struct LiveSettings {
   std::atomic<std::uint64_t> max_clients{0};
@@ -25,9 +35,8 @@ struct LiveSettings {
   std::atomic<std::int64_t> tcp_keepalive_s{0};
   std::atomic<std::int64_t> max_bulk_bytes{0};
   std::atomic<std::uint64_t> query_buffer_limit{0};
-  std::atomic<std::uint64_t> output_hard_limit{0};  ///< ordinary clients; 0 = none
-  std::atomic<std::uint64_t> monitor_output_hard_limit{
-      0};                                               ///< clients that are sent what they did not ask for
+  OutputBounds normal_output;
+  OutputBounds pubsub_output;                           ///< clients that are sent what they did not ask for
   std::atomic<std::int64_t> slowlog_slower_than_us{0};  ///< negative: no slow log
   std::atomic<std::uint64_t> slowlog_max_len{0};
 };
@@ -65,6 +74,13 @@ class Server {
   void set_password(std::string password);
 
   [[nodiscard]] std::uint64_t clients() const noexcept;
+
+  /// CLIENT PAUSE. A pause that is under way is never cut short by a second one.
+  void pause(UnixMs now_ms, std::int64_t duration_ms, PauseOf what);
+  void unpause() noexcept { paused_until_ms = 0; }
+
+  /// Forgets all counters and latencies (CONFIG RESETSTAT).
+  void reset_statistics();
 
   /// Hands a line to all MONITOR clients. Thread: any.
   void show_monitors(std::string line);

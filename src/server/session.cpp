@@ -13,6 +13,7 @@
 #include "command/error_reply.h"
 #include "server/connection_commands.h"
 #include "server/monitor.h"
+#include "server/redact.h"
 #include "server/server.h"
 #include "server/worker.h"
 
@@ -255,8 +256,10 @@ bool Session::is_paused(const Request& request) {
 }
 
 void Session::show_monitors(const Request& request) {
-  if (request.spec != nullptr && request.spec->flags.has(Flag::skip_monitor)) return;
-  worker_.server().show_monitors(monitor_line(request.argv, db_, identity_.address));
+  const bool hidden = request.spec != nullptr &&
+                      (request.spec->flags.has(Flag::skip_monitor) || request.spec->flags.has(Flag::admin));
+  if (hidden) return;
+  worker_.server().show_monitors(monitor_line(redacted(request.argv), db_, identity_.address));
 }
 
 /// `[cache] default_ttl`: a plain SET is run, and forwarded, as if the client had written `PX ttl` behind it.
@@ -284,8 +287,7 @@ void Session::account(const Request& request, std::size_t reply_start) {
   const std::int64_t now_us = steady_now_us();
   const std::int64_t took_us = now_us - started_us_;
   started_us_ = now_us;  // the next request starts where this one ended: one look at the clock for each
-  const bool failed = tail.size() > reply_start && tail[reply_start] == '-';
-  record(request.spec, took_us, failed);
+  record(request.spec, took_us, ByteView(tail).substr(reply_start));
   if (worker_.is_slow(took_us)) worker_.log_slow(*this, request.argv, took_us);
 
   if (state.reply_mode == ReplyMode::on) return;
@@ -294,14 +296,13 @@ void Session::account(const Request& request, std::size_t reply_start) {
   if (state.reply_mode == ReplyMode::skip_next) state.reply_mode = ReplyMode::skip;
 }
 
-void Session::record(const CommandSpec* spec, std::int64_t took_us, bool failed) {
+void Session::record(const CommandSpec* spec, std::int64_t took_us, ByteView reply) {
   WorkerStatistics& statistics = worker_.statistics();
   CommandStatistics& command = statistics.of(spec);
   command.record(took_us);
-  if (failed) {
-    command.failed.add();
-    statistics.errors.add();
-  }
+  if (!reply.starts_with('-')) return;
+  command.failed.add();
+  statistics.errors.record(reply);
 }
 
 // --- deferred replies ---
@@ -321,7 +322,7 @@ ReplyWriter Session::reply_to(Ticket ticket) {
 void Session::finish(Ticket ticket) {
   const ReplyQueue::Place& place = queue_.place(ticket);
   const std::int64_t took_us = steady_now_us() - place.started_us;
-  record(place.spec, took_us, false);
+  record(place.spec, took_us, queue_.reply(ticket));
   if (worker_.is_slow(took_us)) worker_.log_slow(*this, place, took_us);
   queue_.finish(ticket);
   if (!is_closed())
@@ -416,17 +417,28 @@ void Session::check_limits(std::int64_t now_us) {
   if (timeout_s > 0 && !state.monitoring && pending() == 0 &&
       now_us - last_active_us_ > timeout_s * 1'000'000)
     return close();
-  const std::uint64_t output_limit =
-      state.monitoring ? live.monitor_output_hard_limit : live.output_hard_limit;
-  if (output_limit > 0 && out_.size() - sent_ > output_limit) {
+  if (exceeds(state.monitoring ? live.pubsub_output : live.normal_output, now_us)) {
     log::warning("client {} closed: {} bytes of unread replies exceed the output buffer limit",
                  identity_.address, out_.size() - sent_);
     return close();
   }
-  if (in_.size() > live.query_buffer_limit.load(std::memory_order_relaxed)) {
+  if (in_.size() + parser_.heap_bytes() > live.query_buffer_limit.load(std::memory_order_relaxed)) {
     log::warning("client {} closed: its request exceeds the query buffer limit", identity_.address);
     close();
   }
+}
+
+/// Above the hard bound, or above the soft one for too long.
+bool Session::exceeds(const OutputBounds& bounds, std::int64_t now_us) {
+  const std::size_t unsent = out_.size() - sent_;
+  const std::uint64_t hard = bounds.hard_bytes, soft = bounds.soft_bytes;
+  if (hard > 0 && unsent > hard) return true;
+  if (soft == 0 || unsent <= soft) {
+    over_soft_since_us_ = 0;
+    return false;
+  }
+  if (over_soft_since_us_ == 0) over_soft_since_us_ = now_us;
+  return now_us - over_soft_since_us_ > bounds.soft_s * 1'000'000;
 }
 
 void Session::reset_state() {
@@ -442,6 +454,7 @@ void Session::reset_state() {
 
 std::string Session::describe(UnixMs now_ms) const {
   const std::int64_t idle_s = (steady_now_us() - last_active_us_) / 1'000'000;
+  const CommandSpec* command = current_ != nullptr ? current_->spec : last_command_;
   const char* flags = state.monitoring ? "O" : identity_.is_unix ? "U" : "N";
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 "
@@ -453,7 +466,7 @@ std::string Session::describe(UnixMs now_ms) const {
       (now_ms - identity_.connected_at_ms) / 1000, idle_s, flags, db_, in_.size(),
       in_.capacity() - in_.size(), parser_.heap_bytes(), out_.capacity(), pending(), out_.size() - sent_,
       sizeof(Session) + in_.capacity() + out_.capacity() + parser_.heap_bytes(),
-      wanted_ & EPOLLOUT ? "rw" : "r", last_command_ == nullptr ? "NULL" : last_command_->name, state.user,
+      wanted_ & EPOLLOUT ? "rw" : "r", command == nullptr ? "NULL" : command->name, state.user,
       static_cast<int>(protocol_), state.library_name, state.library_version);
 }
 

@@ -11,6 +11,7 @@
 namespace larder {
 
 class Worker;
+struct OutputBounds;
 
 /// What CLIENT LIST tells of a connection, apart from what the session does right now.
 struct ClientIdentity {
@@ -104,7 +105,8 @@ class Session final : public Pollable, public Caller {
   [[nodiscard]] ByteView encode(std::span<const ByteView> argv);
   void protocol_error(Errc code);
   void account(const Request& request, std::size_t reply_start);
-  void record(const CommandSpec* spec, std::int64_t took_us, bool failed);
+  void record(const CommandSpec* spec, std::int64_t took_us, ByteView reply);
+  [[nodiscard]] bool exceeds(const OutputBounds& bounds, std::int64_t now_us);
   void keep(ByteView rest);
   void flush();
   void drop_sent_half();
@@ -124,10 +126,11 @@ class Session final : public Pollable, public Caller {
   const Request* current_ = nullptr;  ///< while it is being run
   std::int64_t started_us_ = 0;       ///< of the request being run
   std::int64_t last_active_us_;
-  bool held_ = false;      ///< the first request in in_ waits for earlier ones
-  bool paused_ = false;    ///< CLIENT PAUSE
-  bool closing_ = false;   ///< close when all replies are out
-  bool draining_ = false;  ///< shutdown: answer what was read, then close
+  std::int64_t over_soft_since_us_ = 0;  ///< unsent replies exceed the soft bound; 0 = they do not
+  bool held_ = false;                    ///< the first request in in_ waits for earlier ones
+  bool paused_ = false;                  ///< CLIENT PAUSE
+  bool closing_ = false;                 ///< close when all replies are out
+  bool draining_ = false;                ///< shutdown: answer what was read, then close
 };
 
 }  // namespace larder

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "resp/request_parser.h"
+#include "server/redact.h"
 #include "server/server.h"
 
 namespace larder {
@@ -103,12 +104,13 @@ bool Worker::keeps_slow_requests() const noexcept {
   return server_.live.slowlog_slower_than_us.load(std::memory_order_relaxed) >= 0;
 }
 
-void Worker::log_slow(const Session& session, std::span<const ByteView> argv, std::int64_t took_us) {
+void Worker::log_slow(const Session& session, std::span<const ByteView> request, std::int64_t took_us) {
   constexpr std::size_t kMaxArguments = 32, kMaxBytes = 128;
   Slowlog::Entry entry{.at_seconds = unix_now_ms() / 1000,
                        .duration_us = took_us,
                        .client_address = session.identity().address,
                        .client_name = session.state.name};
+  const std::vector<ByteView> argv = redacted(request);
   for (const ByteView argument : argv) {
     if (entry.argv.size() == kMaxArguments - 1 && argv.size() > kMaxArguments) {
       entry.argv.push_back("... (" + std::to_string(argv.size() - kMaxArguments + 1) + " more arguments)");

@@ -56,7 +56,7 @@ class Worker {
 
   [[nodiscard]] bool is_slow(std::int64_t took_us) const noexcept;
   [[nodiscard]] bool keeps_slow_requests() const noexcept;
-  void log_slow(const Session& session, std::span<const ByteView> argv, std::int64_t took_us);
+  void log_slow(const Session& session, std::span<const ByteView> request, std::int64_t took_us);
   void log_slow(const Session& session, const ReplyQueue::Place& place, std::int64_t took_us);
 
   /// An empty buffer with room in it, and back again.
