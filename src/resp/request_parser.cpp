@@ -7,7 +7,7 @@
 namespace larder {
 namespace {
 
-constexpr std::size_t kMaxLine = 64 * 1024;          // PROTO_INLINE_MAX_SIZE
+constexpr std::size_t kMaxLine = 64 * 1024;         // PROTO_INLINE_MAX_SIZE
 constexpr std::int64_t kMaxArguments = 0x7fffffff;  // INT_MAX; one more is "invalid multibulk length"
 constexpr std::int64_t kMaxArgumentsBeforeAuth = 10;
 constexpr std::int64_t kMaxBulkBeforeAuth = 16384;
