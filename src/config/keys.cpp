@@ -231,7 +231,6 @@ std::vector<Key> postgres_keys() {
       key("postgres.durability", postgres, &S::durability,
           choice<Durability>({{"unlogged", Durability::unlogged}, {"durable", Durability::durable}}),
           {.doc = "\"unlogged\" is fast and empty after a crash of the database; \"durable\" survives it."}),
-      key("postgres.lanes", postgres, &S::lanes, integer(1U, 64U), {.doc = "Connections per worker."}),
       key("postgres.connect_timeout", postgres, &S::connect_timeout, duration<milliseconds>(1ms, 1h),
           {.doc = "Connecting and logging in may take so long."}),
       key("postgres.command_timeout", postgres, &S::command_timeout, duration<milliseconds>(1ms, 1h),

@@ -79,7 +79,6 @@ struct PostgresSettings {
   std::string libpq_variable;  // the PG* variable that names a database, if one is set
   std::string schema = "larder";
   Durability durability = Durability::unlogged;
-  unsigned lanes = 2;  // connections per worker
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds command_timeout{10'000};
   std::filesystem::path data_dir;  // of the private PostgreSQL; load() puts the default in place of ""

@@ -194,7 +194,7 @@ def test_statements_of_any_kind_behind_larders_back_are_seen(lab):
          b"$7\r\nchanged\r\n"),
         ("UPDATE larder.kv SET k = 'other'", b"$-1\r\n"), ("UPDATE larder.kv SET k = 'k'", b"$7\r\nchanged\r\n"),
         ("DELETE FROM larder.kv", b"$-1\r\n"),
-        ("INSERT INTO larder.kv (db, k, v) SELECT 0, convert_to('k' || n, 'UTF8'), 'v' FROM generate_series(1, 5000) n; "
+        ("INSERT INTO larder.kv (db, k, v) SELECT 0, convert_to('k' || n, 'UTF8'), 'v' FROM generate_series(1, 5000) n;"
          "INSERT INTO larder.kv (db, k, v) VALUES (0, 'k', 'again')", b"$5\r\nagain\r\n"),
         ("TRUNCATE larder.kv", b"$-1\r\n"),
     ):

@@ -4,7 +4,7 @@ import random
 import time
 
 from sequences import Generator, readable
-from support.resp import ReplyError, decode, encode
+from support.resp import decode, encode
 
 TTL_TOLERANCE = {"TTL": 1, "EXPIRETIME": 1, "PTTL": 600, "PEXPIRETIME": 600}
 ANSWERED_ALONE = {"SCAN", "RANDOMKEY"}  # their comparison asks the server more

@@ -137,7 +137,7 @@ CLOSED = [
     Conversation("error in resp3", "HELLO 3", b"*1\r\nx\r\n", masks=HELLO_FIELDS),
     Conversation("http", b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET k v\r\n"),
     Conversation("http inside a pipeline", b"Host: localhost\r\nSET k v\r\n"),
-    Conversation("client kill itself", "CLIENT KILL TYPE normal SKIPME no"),
+    Conversation("client kill itself", "CLIENT KILL TYPE normal SKIPME no", masks=CLIENT_ID),  # and who is leaving
 ]
 
 BEFORE_AUTH_CLOSED = [

@@ -24,8 +24,8 @@ FORWARDED = [
     "GET l", "GEORADIUS_RO g 13 38 200 km", "SORT z STORE c", "DBSIZE", "LOLWUT VERSION 1",
 ]
 INFO_FIELDS = set(
-    "redis_version redis_mode process_id tcp_port uptime_in_seconds connected_clients role used_memory maxmemory loading "
-    "total_commands_processed total_connections_received keyspace_hits keyspace_misses evicted_keys expired_keys "
+    "redis_version redis_mode process_id tcp_port uptime_in_seconds connected_clients role used_memory maxmemory "
+    "loading total_commands_processed total_connections_received keyspace_hits keyspace_misses evicted_keys expired_keys "
     "maxmemory_policy".split())
 
 TIER_FIELDS = set("l1_entries l1_bytes l1_budget_bytes l1_hits l1_misses l1_hit_ratio l1_fills l1_evictions "
@@ -116,7 +116,7 @@ def test_clients_are_listed_named_and_killed(lab, backend):
         assert client.value("CLIENT", "LIST", "ID", number).count(b"\n") == 1
         assert client.value("CLIENT", "KILL", "ID", number) == 1
         assert other.read_to_end() == b""
-        wait_until(lambda: b"name=other" not in client.value("CLIENT", "LIST"), 5, "the client to be gone from the list")
+        wait_until(lambda: b"name=other" not in client.value("CLIENT", "LIST"), 5, "the client to leave the list")
         if not lab.stand_in:
             assert client.call("CLIENT", "SETINFO", "LIB-NAME", "tests") == b"+OK\r\n"
             assert client.call("CLIENT", "NO-TOUCH", "ON") == b"+OK\r\n"
@@ -145,7 +145,8 @@ def test_pause_holds_commands_back(lab, backend):
 def test_slow_commands_are_kept(lab, backend):
     larder = lab.larder(backend)
     with larder.connect() as client:
-        client.pipeline([("CONFIG", "SET", "slowlog-log-slower-than", "1000"), ("SLOWLOG", "RESET"), ("DEBUG", "SLEEP", "0.02")])
+        client.pipeline([("CONFIG", "SET", "slowlog-log-slower-than", "1000"), ("SLOWLOG", "RESET"),
+                         ("DEBUG", "SLEEP", "0.02")])
         entries = client.value("SLOWLOG", "GET")
         assert client.value("SLOWLOG", "LEN") == len(entries) == 1, entries
         number, when, microseconds, args, address, _name = entries[0]

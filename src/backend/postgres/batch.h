@@ -45,6 +45,8 @@ struct Slot {
 
   int next_same_hash = -1;
 
+  [[nodiscard]] bool is_missing() const noexcept { return wants_load && loaded == State::unknown; }
+
   [[nodiscard]] bool is_live(UnixMs now_ms) const noexcept {
     return state == State::present && (expire_at == kNoExpiry || expire_at > now_ms);
   }

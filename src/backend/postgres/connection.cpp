@@ -9,14 +9,8 @@
 
 namespace larder::postgres {
 
-Connection::Connection(boost::asio::io_context& io, Poller& poller, Dialer& dialer, SessionUse use,
-                       Events events)
-    : io_(io),
-      poller_(poller),
-      dialer_(dialer),
-      use_(use),
-      events_(std::move(events)),
-      self_(std::make_shared<Connection*>(this)) {}
+Connection::Connection(boost::asio::io_context& io, Poller& poller, Shared& shared, SessionUse use)
+    : io_(io), poller_(poller), shared_(shared), use_(use), self_(std::make_shared<Connection*>(this)) {}
 
 Connection::~Connection() {
   *self_ = nullptr;
@@ -24,7 +18,7 @@ Connection::~Connection() {
 }
 
 void Connection::open_now() {
-  adopt(dialer_.dial_now(use_));
+  adopt(shared_.dialer.dial_now(use_));
 }
 
 void Connection::adopt(Dialed dialed) {
@@ -32,11 +26,11 @@ void Connection::adopt(Dialed dialed) {
   process_ = dialed.process;
   waits_to_write_ = false;
   poller_.add(PQsocket(connection_.get()), EPOLLIN, *this);
-  events_.on_open();
+  if (std::exchange(doubted_, false)) shared_.coherence.settle();
 }
 
 void Connection::dial(std::optional<ServerProcess> doubtful) {
-  dialer_.dial(use_, doubtful, [self = self_, &io = io_](Dialed dialed) {
+  shared_.dialer.dial(use_, doubtful, [self = self_, &io = io_](Dialed dialed) {
     // std::function wants to be copied, a connection cannot be.
     auto shared = std::make_shared<Dialed>(std::move(dialed));
     boost::asio::post(io, [self, shared] {
@@ -114,13 +108,14 @@ void Connection::check_deadline(std::int64_t now_us, std::int64_t allowed_us) {
 
 void Connection::lose(const std::string& why) {
   const std::string text = one_line(why.c_str());
-  dialer_.note_error(text);
+  shared_.dialer.note_error(text);
   poller_.remove(PQsocket(connection_.get()), *this);
   connection_.reset();
   send_error_.reset();
+  ++shared_.statistics.lost_connections;
+  if (!std::exchange(doubted_, true)) shared_.coherence.doubt();
   // What was under way may still be at work in the server, and even commit.
   dial(exchanges_.empty() ? std::nullopt : std::optional(process_));
-  events_.on_lost();
   for (std::deque<Exchange> failed = std::exchange(exchanges_, {}); Exchange & exchange : failed) {
     exchange.outcome.failure = Failure{Failure::Kind::lost, text};
     exchange.done(exchange.outcome);

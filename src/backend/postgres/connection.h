@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "backend/postgres/dialer.h"
+#include "backend/postgres/shared.h"
 #include "backend/postgres/sql.h"
 #include "backend/postgres/statements.h"
 #include "io/poller.h"
@@ -29,12 +29,7 @@ class Connection final : private Pollable {
  public:
   using Done = std::function<void(Outcome&)>;
 
-  struct Events {
-    std::function<void()> on_open;
-    std::function<void()> on_lost;
-  };
-
-  Connection(boost::asio::io_context& io, Poller& poller, Dialer& dialer, SessionUse use, Events events);
+  Connection(boost::asio::io_context& io, Poller& poller, Shared& shared, SessionUse use);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -68,11 +63,11 @@ class Connection final : private Pollable {
 
   boost::asio::io_context& io_;
   Poller& poller_;
-  Dialer& dialer_;
+  Shared& shared_;
   const SessionUse use_;
-  const Events events_;
   ConnectionHandle connection_;
   ServerProcess process_;
+  bool doubted_ = false;  ///< lost: what it did last may still commit, so the L1 is not used
   std::optional<std::string> send_error_;
   std::deque<Exchange> exchanges_;  ///< oldest first
   bool waits_to_write_ = false;

@@ -19,6 +19,10 @@ constexpr std::size_t kBatchBytes = 4 << 20;
 constexpr int kLockingAttempt = 2;
 constexpr int kLastAttempt = 12;
 
+/// Large values (statements.h) are asked for in a second round, and so many bytes of them at a
+/// time.
+constexpr std::int64_t kLargeBytes = 8 << 20;
+
 /// Modes of the SQL function store().
 enum class Mode : std::int16_t { check = 0, put = 1, erase = 2, put_if_seen = 3, erase_if_seen = 4 };
 
@@ -44,19 +48,7 @@ bool writes(const Batch::Command& command) noexcept {
 }  // namespace
 
 Executor::Executor(boost::asio::io_context& io, Poller& poller, Shared& shared)
-    : shared_(shared),
-      poller_(poller),
-      connection_(io, poller, shared.dialer, SessionUse::lane,
-                  {.on_open = [this] { on_open(); }, .on_lost = [this] { on_lost(); }}) {}
-
-void Executor::on_open() {
-  if (std::exchange(doubted_, false)) shared_.coherence.settle();
-}
-
-void Executor::on_lost() {
-  if (!std::exchange(doubted_, true)) shared_.coherence.doubt();
-  ++shared_.statistics.lost_connections;
-}
+    : shared_(shared), poller_(poller), connection_(io, poller, shared, SessionUse::lane) {}
 
 Executor::BatchPtr Executor::new_batch() {
   return spare_ ? std::move(spare_) : std::make_unique<Batch>();
@@ -112,15 +104,21 @@ void Executor::start_next() {
 // --- load ---
 
 void Executor::load() {
-  databases_.clear();
-  for (const Slot& slot : running_->slots())
-    if (slot.wants_load && slot.loaded == Slot::State::unknown &&
-        std::ranges::find(databases_, slot.key.db) == databases_.end())
-      databases_.push_back(slot.key.db);
-  if (databases_.empty()) return run();
   if (attempts_ >= kLockingAttempt && !std::exchange(in_transaction_, true))
     connection_.send(Statement::begin);
-  for (const int db : databases_) send_load(db);
+  send_loads(in_transaction_ ? Statement::load_locked : Statement::load);
+  if (databases_.empty() && !in_transaction_) return run();
+  connection_.finish([this](Outcome& outcome) {
+    if (outcome.failure) return fail(*outcome.failure);
+    const std::int64_t large_bytes = take_rows(outcome);
+    if (large_bytes > kLargeBytes && running_->size() > 1) return split();
+    large_bytes > 0 ? load_large() : run();
+  });
+}
+
+/// The rows are known, but for values that were too large to be sent unasked.
+void Executor::load_large() {
+  send_loads(Statement::load_large);
   connection_.finish([this](Outcome& outcome) {
     if (outcome.failure) return fail(*outcome.failure);
     take_rows(outcome);
@@ -128,33 +126,44 @@ void Executor::load() {
   });
 }
 
-void Executor::send_load(int db) {
-  params_.reset();
-  params_.add_int8(db);
-  params_.begin_array(Params::Element::bytes);
+/// One statement a database, for all keys that are wanted and not loaded.
+void Executor::send_loads(Statement statement) {
+  databases_.clear();
   for (const Slot& slot : running_->slots())
-    if (slot.wants_load && slot.loaded == Slot::State::unknown && slot.key.db == db)
-      params_.element(slot.key.bytes);
-  params_.end_array();
-  connection_.send(in_transaction_ ? Statement::load_locked : Statement::load, params_);
+    if (slot.is_missing() && std::ranges::find(databases_, slot.key.db) == databases_.end())
+      databases_.push_back(slot.key.db);
+  for (const int db : databases_) {
+    params_.reset();
+    params_.add_int8(db);
+    params_.begin_array(Params::Element::bytes);
+    for (const Slot& slot : running_->slots())
+      if (slot.is_missing() && slot.key.db == db) params_.element(slot.key.bytes);
+    params_.end_array();
+    connection_.send(statement, params_);
+  }
 }
 
-void Executor::take_rows(Outcome& outcome) {
+/// Returns how many bytes of large values are still missing.
+std::int64_t Executor::take_rows(Outcome& outcome) {
+  std::int64_t large_bytes = 0;
   // `begin` has a result too; the loads are the last ones.
   const std::size_t first = outcome.results.size() - databases_.size();
+  for (Slot& slot : running_->slots())
+    if (slot.is_missing()) slot.loaded = Slot::State::absent;
   for (std::size_t i = 0; i < databases_.size(); ++i) {
     Result& rows = outcome.results[first + i];
     for (int row = 0; row < rows.rows(); ++row) {
       Slot& slot = *running_->find(KeyRef(databases_[i], rows.bytes(row, 0)));
-      slot.loaded = Slot::State::present;
+      const bool is_here = !rows.is_null(row, 1);
+      slot.loaded = is_here ? Slot::State::present : Slot::State::unknown;
       slot.loaded_value = rows.bytes(row, 1);
       slot.loaded_expiry = rows.number(row, 2);
       slot.seen = rows.xid(row, 3);
+      if (!is_here) large_bytes += rows.number(row, 4);
     }
     running_->keep(std::move(rows));
   }
-  for (Slot& slot : running_->slots())
-    if (slot.wants_load && slot.loaded == Slot::State::unknown) slot.loaded = Slot::State::absent;
+  return large_bytes;
 }
 
 // --- run ---
@@ -379,6 +388,7 @@ void Executor::retry() {
 
 /// One command of many is to blame: two halves, the first of them next.
 void Executor::split() {
+  if (in_transaction_) end_transaction();
   const std::size_t half = running_->size() / 2;
   for (const auto& [begin, end] : {std::pair(half, running_->size()), std::pair(std::size_t{0}, half)}) {
     BatchPtr part = std::make_unique<Batch>();

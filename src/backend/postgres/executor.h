@@ -48,7 +48,8 @@ class Executor {
   void schedule();
   void start_next();
   void load();
-  void take_rows(Outcome& outcome);
+  void load_large();
+  std::int64_t take_rows(Outcome& outcome);
   void run();
   bool run_handlers();
   void store();
@@ -62,7 +63,7 @@ class Executor {
   void refuse(Batch& batch, ByteView error);
   void end_transaction();
 
-  void send_load(int db);
+  void send_loads(Statement statement);
   void send_store(int db, std::span<Slot* const> slots);
   void send_upsert(int db, std::span<Slot* const> slots);
   void send_remove(int db, std::span<Slot* const> slots);
@@ -77,8 +78,6 @@ class Executor {
   BatchPtr new_batch();
   [[nodiscard]] std::string unreachable() const;
   [[nodiscard]] UnixMs database_now() const;
-  void on_open();
-  void on_lost();
 
   Shared& shared_;
   Poller& poller_;
@@ -93,7 +92,6 @@ class Executor {
   int attempts_ = 0;
   bool scheduled_ = false;
   bool in_transaction_ = false;
-  bool doubted_ = false;
 };
 
 }  // namespace larder::postgres

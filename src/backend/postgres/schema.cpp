@@ -63,7 +63,9 @@ void apply_durability(BlockingSession& session, const Options& options) {
 void prepare_schema(BlockingSession& session, const Options& options) {
   session.script("begin");
   session.script(fmt::format("select pg_advisory_xact_lock(hashtext('larder schema {}'))", options.schema));
-  session.script(fmt::format("create schema if not exists {}", options.schema));
+  // IF NOT EXISTS would ask for the right to create schemas even where there is one.
+  if (session.query(fmt::format("select 1 where to_regnamespace('{}') is null", options.schema)).rows() == 1)
+    session.script(fmt::format("create schema {}", options.schema));
   session.script("create table if not exists meta (name text primary key, value text not null)");
   upgrade(session, options);
   add_databases(session, options.databases);

@@ -75,8 +75,7 @@ void answer_scan(const Result& rows, ReplyWriter& reply, const ScanArguments& sc
 }  // namespace
 
 WholeKeyspace::WholeKeyspace(boost::asio::io_context& io, Poller& poller, Shared& shared)
-    : shared_(shared),
-      connection_(io, poller, shared.dialer, SessionUse::wide, {.on_open = [] {}, .on_lost = [] {}}) {}
+    : shared_(shared), connection_(io, poller, shared, SessionUse::wide) {}
 
 WholeKeyspace::Parser WholeKeyspace::parser_of(ByteView name) noexcept {
   struct Row {

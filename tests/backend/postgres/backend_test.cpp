@@ -138,6 +138,22 @@ TEST_CASE("postgres: a command that PostgreSQL refuses harms nobody else in its 
     CHECK(larder.client.replies.at(i).starts_with(i == 7 ? "-ERR the database refused: " : "+OK\r\n"));
 }
 
+TEST_CASE("postgres: large values, many of them in one batch") {
+  if (!has_server()) return;
+  TestLarder larder(test_options(), 0);
+  const Bytes large(3 << 20, 'x');
+  for (const ByteView key : {"a", "b", "c", "d"}) larder.client.send({"SET", key, large});
+  for (const ByteView key : {"a", "b", "c", "d", "e"}) larder.client.send({"APPEND", key, "y"});
+  larder.run_until([&] { return larder.client.pending() == 0; });
+  CHECK(larder.client.replies.at(7) == ":3145729\r\n");
+  CHECK(larder.client.replies.at(8) == ":1\r\n");
+  CHECK(larder.call({"MGET", "a", "d", "e"}).size() > 2 * large.size());
+  for (const ByteView key : {"a", "b", "c", "d", "e"}) larder.client.send({"STRLEN", key});
+  larder.run_until([&] { return larder.client.pending() == 0; });
+  CHECK(larder.client.replies.at(13) == ":3145729\r\n");
+  CHECK(larder.client.replies.at(14) == ":1\r\n");
+}
+
 TEST_CASE("postgres: SCAN visits every key, KEYS filters, SWAPDB exchanges") {
   if (!has_server()) return;
   TestLarder larder(test_options());

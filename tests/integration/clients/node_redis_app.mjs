@@ -27,7 +27,7 @@ async function application(RESP) {
   await Promise.all(numbers.map((n) => client.set(key(`many:${n}`), String(n))));
   assert.deepEqual(await Promise.all(numbers.map((n) => client.get(key(`many:${n}`)))), numbers.map(String));
   const found = new Set();
-  for await (const keys of client.scanIterator({ MATCH: key("many:*"), COUNT: 50 })) [keys].flat().forEach((k) => found.add(k));
+  for await (const keys of client.scanIterator({ MATCH: key("many:*"), COUNT: 50 })) keys.forEach((k) => found.add(k));
   assert.equal(found.size, 1000);
 
   assert.equal(await client.clientGetName(), name);
