@@ -105,6 +105,9 @@ class Tier {
   [[nodiscard]] virtual std::unique_ptr<Backend> make_backend(boost::asio::io_context& io,
                                                               Poller& poller) = 0;
 
+  /// The database that clients start in. Thread: any.
+  [[nodiscard]] virtual int first_db() const noexcept { return 0; }
+
   /// Thread: any.
   [[nodiscard]] virtual BackendReport report() const = 0;
 

@@ -48,6 +48,7 @@ bool is_http(ByteView name) {
 Session::Session(Worker& worker, int fd, ClientIdentity identity)
     : worker_(worker), fd_(fd), identity_(std::move(identity)), last_active_us_(steady_now_us()) {
   state.authenticated = worker_.server().password().empty();
+  db_ = worker_.server().tier().first_db();
   wanted_ = EPOLLIN;
   worker_.poller().add(fd_, wanted_, *this);
 }
@@ -448,7 +449,7 @@ void Session::reset_state() {
   }
   state = State();
   state.authenticated = worker_.server().password().empty();
-  db_ = 0;
+  db_ = worker_.server().tier().first_db();
   protocol_ = Protocol::resp2;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "backend/redis/swap_watch.h"
 #include "resp/reply_cursor.h"
 
 namespace larder::redis {
@@ -23,7 +24,10 @@ Handshake::Handshake(const config::RedisAddress& address, const Wishes& wishes) 
   if (wishes.protocol == Protocol::resp3) ask(Step::hello, {"HELLO", "3"});
   if (wishes.db != 0) ask(Step::select, {"SELECT", std::to_string(wishes.db)});
   ask(Step::name, {"CLIENT", "SETNAME", "larder"});
-  if (wishes.tracking) ask(Step::tracking, {"CLIENT", "TRACKING", "ON"});
+  if (!wishes.tracking) return;
+  request_.append(kAskStatistics);
+  steps_.push_back(Step::statistics);
+  ask(Step::tracking, {"CLIENT", "TRACKING", "ON"});
 }
 
 void Handshake::ask(Step step, std::initializer_list<ByteView> words) {
@@ -40,6 +44,8 @@ Handshake::Outcome Handshake::take(ByteView reply) {
     commands_ = reply;
   else if (step == Step::hello)
     speaks_resp3_ = true;
+  else if (step == Step::statistics)
+    swapdb_calls_ = redis::swapdb_calls(reply);
   else if (step == Step::tracking)
     tracks_ = speaks_resp3_;  // in RESP2 the invalidations would go nowhere
   if (!refusal_.empty()) return Outcome::refused;

@@ -12,8 +12,8 @@ namespace larder::redis {
 
 /// The first words on an upstream connection, sent as one pipeline; sans-io.
 ///
-/// In this order: AUTH, COMMAND (if wanted), HELLO 3, SELECT, CLIENT SETNAME, CLIENT TRACKING ON. COMMAND
-/// stands before HELLO so that its reply is RESP2 whatever the connection speaks later.
+/// In this order: AUTH, COMMAND (if wanted), HELLO 3, SELECT, CLIENT SETNAME, INFO commandstats, CLIENT
+/// TRACKING ON. COMMAND stands before HELLO so that its reply is RESP2 whatever the connection speaks later.
 class Handshake {
  public:
   struct Wishes {
@@ -38,6 +38,9 @@ class Handshake {
   /// Why it does not track, though that was wished for.
   [[nodiscard]] const std::string& tracking_problem() const noexcept { return tracking_problem_; }
 
+  /// With tracking: how often SWAPDB has run (see swap_watch.h).
+  [[nodiscard]] std::int64_t swapdb_calls() const noexcept { return swapdb_calls_; }
+
   /// With Outcome::refused: what the upstream did not accept, in words.
   [[nodiscard]] const std::string& refusal() const noexcept { return refusal_; }
 
@@ -45,7 +48,7 @@ class Handshake {
   [[nodiscard]] const Bytes& commands() const noexcept { return commands_; }
 
  private:
-  enum class Step : std::uint8_t { auth, commands, hello, select, name, tracking };
+  enum class Step : std::uint8_t { auth, commands, hello, select, name, statistics, tracking };
 
   void ask(Step step, std::initializer_list<ByteView> words);
   void take_error(Step step, ByteView text);
@@ -55,6 +58,7 @@ class Handshake {
   std::vector<Step> steps_;
   std::size_t next_ = 0;
   int db_;
+  std::int64_t swapdb_calls_ = 0;
   bool speaks_resp3_ = false;
   bool tracks_ = false;
   std::string tracking_problem_;

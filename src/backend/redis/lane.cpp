@@ -11,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <fmt/format.h>
 
+#include "backend/redis/swap_watch.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -155,6 +156,7 @@ void Lane::become_ready() {
   state_ = State::ready;
   failures_ = 0;
   tracked_ = handshake_->tracks();
+  swapdb_calls_ = handshake_->swapdb_calls();
   problem_.clear();
   if (context_.health.set_problem({})) log::info("redis: {} is back", context_.label);
   context_.statistics.lanes_ready.fetch_add(1, std::memory_order_relaxed);
@@ -263,6 +265,7 @@ void Lane::take_reply(const Reply& reply) {
     context_.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
     context_.statistics.latency.record(heard_us_ - request.sent_us);
     if (request.expired) forget_expired();
+    if (request.kind == InFlight::Kind::ping) ping_in_flight_ = false;
     in_flight_.pop_front();
   }
   context_.owner.on_reply(*this, request, reply);
@@ -284,6 +287,7 @@ void Lane::close() {
   state_ = State::closed;
   tracked_ = false;
   output_wanted_ = false;
+  ping_in_flight_ = false;
 }
 
 void Lane::lose(std::string problem) {
@@ -337,13 +341,12 @@ void Lane::expire_requests(std::int64_t now_us) {
   }
 }
 
-/// A silent connection is asked for a sign of life; what waits for a reply is such a question by itself.
+/// A silent connection is asked for a sign of life, a tracked one in any case. Every reply is such a sign.
 void Lane::check_life(std::int64_t now_us) {
   const Options& options = context_.options;
-  if (in_flight_.empty()) {
-    if (now_us - heard_us_ >= micros(options.ping_interval)) ping();
-    return;
-  }
+  const std::int64_t quiet_since_us = purpose_.tracking ? pinged_us_ : heard_us_;
+  if (!ping_in_flight_ && now_us - quiet_since_us >= micros(options.ping_interval)) ping(now_us);
+  if (in_flight_.empty()) return;
   const std::int64_t silent_us = now_us - std::max(heard_us_, in_flight_.front().sent_us);
   if (silent_us >= micros(options.ping_timeout) && !in_doubt_) {
     in_doubt_ = true;
@@ -356,8 +359,13 @@ void Lane::check_life(std::int64_t now_us) {
   if (silent_us >= micros(patience)) lose("it does not answer");
 }
 
-void Lane::ping() {
-  append_request(out_, {"PING"});
+void Lane::ping(std::int64_t now_us) {
+  pinged_us_ = now_us;
+  ping_in_flight_ = true;
+  if (purpose_.tracking)
+    out_.append(kAskStatistics);
+  else
+    append_request(out_, {"PING"});
   InFlight request;
   request.kind = InFlight::Kind::ping;
   expect(request);

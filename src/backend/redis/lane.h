@@ -25,7 +25,7 @@ struct InFlight {
     forward,    ///< hand the reply to `ticket`
     fill,       ///< PTTL and GET of flight `index`
     many_fill,  ///< PTTLs and MGET of many-flight `index`
-    ping,
+    ping,       ///< on a tracked lane the question of swap_watch.h
   };
 
   Kind kind = Kind::forward;
@@ -126,6 +126,11 @@ class Lane final : public Pollable {
   [[nodiscard]] bool is_quiet() const noexcept { return in_flight_.empty(); }
   [[nodiscard]] bool is_tracked() const noexcept { return tracked_; }
 
+  /// Takes note of a counter of SWAPDB calls; true when it has moved since the last time.
+  [[nodiscard]] bool swapdb_moved(std::int64_t calls) noexcept {
+    return std::exchange(swapdb_calls_, calls) != calls;
+  }
+
   /// Why there is no connection.
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
 
@@ -152,7 +157,7 @@ class Lane final : public Pollable {
   void forget_expired() noexcept;
   void expire_requests(std::int64_t now_us);
   void check_life(std::int64_t now_us);
-  void ping();
+  void ping(std::int64_t now_us);
 
   const LaneContext& context_;
   const Purpose purpose_;
@@ -169,6 +174,9 @@ class Lane final : public Pollable {
   std::size_t expired_ = 0;  ///< how many of the oldest in_flight_ have timed out
   WrittenKeys written_keys_;
   bool tracked_ = false;
+  std::int64_t swapdb_calls_ = 0;
+  std::int64_t pinged_us_ = 0;
+  bool ping_in_flight_ = false;
   bool in_doubt_ = false;  ///< on_doubt() was called since the last sign of life
   bool flush_scheduled_ = false;
   bool output_wanted_ = false;

@@ -16,6 +16,8 @@ class RedisTier final : public Tier {
     return std::make_unique<RedisBackend>(io, poller, options_, keyspace_, *statistics_.back(), health_);
   }
 
+  int first_db() const noexcept override { return static_cast<int>(options_.address.db); }
+
   BackendReport report() const override;
 
   void reset_statistics() override {

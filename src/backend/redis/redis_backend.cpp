@@ -3,6 +3,7 @@
 #include <fmt/compile.h>
 #include <fmt/format.h>
 
+#include "backend/redis/swap_watch.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "resp/reply_cursor.h"
@@ -51,6 +52,8 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Op
       mget_(find_command("mget")),
       context_{io, poller, options, statistics, health, *this, label_of(options.address)},
       timer_(io) {
+  // The lane that most clients will use is opened at once: a wrong address shows in the log, not at the first request.
+  lane(caching_ ? Protocol::resp3 : Protocol::resp2, static_cast<int>(options.address.db));
   arm_tick();
 }
 
@@ -334,6 +337,7 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
         finish_many(lane, entry, reply);
       return;
     case InFlight::Kind::ping:
+      if (lane.purpose().tracking && lane.swapdb_moved(swapdb_calls(reply.bytes))) keyspace_.void_all();
       return;
   }
 }

@@ -50,7 +50,7 @@ class RedisBackend final : public Backend, private LaneOwner {
   void void_written(Lane& lane, const Request& request, const Route& route, InFlight& entry);
   void void_again(Lane& lane, const InFlight& entry);
   [[nodiscard]] Lane& lane_for(const Request& request, const Route& route);
-  [[nodiscard]] Lane& lane(Protocol protocol, int db);
+  Lane& lane(Protocol protocol, int db);
   [[nodiscard]] static bool must_hold(const Request& request, const Lane& lane) noexcept;
 
   // --- LaneOwner ---

@@ -1,0 +1,97 @@
+#include "backend/redis/handshake.h"
+
+#include <doctest/doctest.h>
+
+#include "backend/redis/swap_watch.h"
+
+using namespace larder;
+using redis::Handshake;
+using Outcome = Handshake::Outcome;
+
+namespace {
+
+config::RedisAddress address_of(std::string user, std::string password) {
+  config::RedisAddress address;
+  address.user = std::move(user);
+  address.password = std::move(password);
+  return address;
+}
+
+const config::RedisAddress kOpen = address_of("", "");
+const config::RedisAddress kUser = address_of("app", "p w");
+
+Handshake full() {
+  return {kUser, {.protocol = Protocol::resp3, .db = 2, .tracking = true, .commands = true}};
+}
+
+}  // namespace
+
+TEST_CASE("redis handshake: nothing is asked that is not needed") {
+  const Handshake handshake(kOpen, {});
+  CHECK(handshake.request() == "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$6\r\nlarder\r\n");
+}
+
+TEST_CASE("redis handshake: log in, learn, RESP3, database, name, tracking, in this order") {
+  CHECK(full().request() ==
+        "*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$3\r\np w\r\n"
+        "*1\r\n$7\r\nCOMMAND\r\n"
+        "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
+        "*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n"
+        "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$6\r\nlarder\r\n"
+        "*2\r\n$4\r\nINFO\r\n$12\r\ncommandstats\r\n"
+        "*3\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n");
+}
+
+TEST_CASE("redis handshake: a Redis that agrees to everything is tracked") {
+  Handshake handshake = full();
+  CHECK(handshake.take("+OK\r\n") == Outcome::more);
+  CHECK(handshake.take("*0\r\n") == Outcome::more);
+  CHECK(handshake.take("%1\r\n$5\r\nproto\r\n:3\r\n") == Outcome::more);
+  CHECK(handshake.take("+OK\r\n") == Outcome::more);
+  CHECK(handshake.take("+OK\r\n") == Outcome::more);
+  CHECK(handshake.take("=42\r\ntxt:cmdstat_swapdb:calls=3,usec=5,failed=0\r\n") == Outcome::more);
+  CHECK(handshake.take("+OK\r\n") == Outcome::done);
+  CHECK(handshake.swapdb_calls() == 3);
+  CHECK(handshake.speaks_resp3());
+  CHECK(handshake.tracks());
+  CHECK(handshake.commands() == "*0\r\n");
+}
+
+TEST_CASE("redis handshake: without RESP3 nothing is tracked, whatever CLIENT TRACKING says") {
+  Handshake handshake(kOpen, {.protocol = Protocol::resp3, .tracking = true});
+  CHECK(handshake.take("-ERR unknown command `HELLO`\r\n") == Outcome::more);
+  CHECK(handshake.take("+OK\r\n") == Outcome::more);
+  CHECK(handshake.take("$2\r\n#x\r\n") == Outcome::more);
+  CHECK(handshake.take("+OK\r\n") == Outcome::done);
+  CHECK_FALSE(handshake.speaks_resp3());
+  CHECK_FALSE(handshake.tracks());
+  CHECK(handshake.tracking_problem() == "it does not speak RESP3: ERR unknown command `HELLO`");
+}
+
+TEST_CASE("redis handshake: tracking may be denied") {
+  Handshake handshake(kOpen, {.protocol = Protocol::resp3, .tracking = true});
+  CHECK(handshake.take("%0\r\n") == Outcome::more);
+  CHECK(handshake.take("-NOPERM no\r\n") == Outcome::more);
+  CHECK(handshake.take("-NOPERM no\r\n") == Outcome::more);
+  CHECK(handshake.take("-NOPERM no permissions\r\n") == Outcome::done);
+  CHECK_FALSE(handshake.tracks());
+  CHECK(handshake.tracking_problem() == "it refuses CLIENT TRACKING: NOPERM no permissions");
+}
+
+TEST_CASE("redis handshake: a wrong password, a missing one and a missing database are refusals") {
+  Handshake wrong = full();
+  CHECK(wrong.take("-WRONGPASS invalid\r\n") == Outcome::refused);
+  CHECK(wrong.refusal() == "it does not accept the user or password: WRONGPASS invalid");
+  Handshake missing(kOpen, {});
+  CHECK(missing.take("-NOAUTH Authentication required.\r\n") == Outcome::refused);
+  CHECK(missing.refusal() == "it requires a password, and redis.url has none");
+  Handshake database(kOpen, {.db = 20});
+  CHECK(database.take("-ERR DB index is out of range\r\n") == Outcome::refused);
+  CHECK(database.refusal() == "it has no database 20: ERR DB index is out of range");
+}
+
+TEST_CASE("redis swap watch: the counter is found where INFO has it") {
+  CHECK(redis::swapdb_calls("$9\r\n# nothing\r\n") == 0);
+  CHECK(redis::swapdb_calls("-NOPERM\r\n") == 0);
+  CHECK(redis::swapdb_calls("x\r\ncmdstat_swapdb:calls=17,usec=1\r\n") == 17);
+}
