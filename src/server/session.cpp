@@ -23,6 +23,8 @@ namespace {
 // A client that does not read is not read from: past these bounds its next requests wait in its socket.
 constexpr std::size_t kMaxOutput = 1 << 20;
 constexpr std::size_t kMaxPending = 256;
+constexpr std::size_t kMinPending = 4;
+constexpr std::size_t kLargeReply = 64 * 1024;
 
 constexpr std::size_t kReadStep = 16 * 1024;
 constexpr std::size_t kLargestReadStep = 1 << 20;
@@ -136,7 +138,7 @@ void Session::process_buffer() {
 }
 
 bool Session::may_go_on() const noexcept {
-  return !held_ && !paused_ && !closing_ && out_.size() - sent_ <= kMaxOutput && pending() < kMaxPending;
+  return !held_ && !paused_ && !closing_ && out_.size() - sent_ <= kMaxOutput && pending() < most_pending_;
 }
 
 /// Runs all whole requests of `input`; returns how many bytes are done with.
@@ -325,11 +327,18 @@ void Session::finish(Ticket ticket) {
   const std::int64_t took_us = steady_now_us() - place.started_us;
   record(place.spec, took_us, queue_.reply(ticket));
   if (worker_.is_slow(took_us)) worker_.log_slow(*this, place, took_us);
+  adapt_most_pending(queue_.bytes(ticket).size());
   queue_.finish(ticket);
   if (!is_closed())
     worker_.mark_dirty(*this);
   else if (pending() == 0)
     worker_.release(*this);
+}
+
+/// All pending replies may arrive before the client reads one: while they are large few are asked for ahead.
+void Session::adapt_most_pending(std::size_t reply_bytes) noexcept {
+  most_pending_ = reply_bytes > kLargeReply ? std::max(most_pending_ / 2, kMinPending)
+                                            : std::min(most_pending_ + 1, kMaxPending);
 }
 
 void Session::settle() {
@@ -349,7 +358,7 @@ void Session::settle() {
 
 bool Session::can_resume() const noexcept {
   return !paused_ && !closing_ && (!held_ || pending() == 0) && out_.size() - sent_ <= kMaxOutput &&
-         pending() < kMaxPending;
+         pending() < most_pending_;
 }
 
 // --- bytes out ---

@@ -110,12 +110,14 @@ class Session final : public Pollable, public Caller {
   void keep(ByteView rest);
   void flush();
   void drop_sent_half();
+  void adapt_most_pending(std::size_t reply_bytes) noexcept;
   void want(std::uint32_t events);
   void drop_buffers();
 
   Worker& worker_;
   int fd_;
   ClientIdentity identity_;
+  std::size_t most_pending_ = 32;  ///< requests in flight at once; follows the size of their replies
   std::uint32_t wanted_ = 0;  ///< events the Poller watches
   RequestParser parser_;
   Bytes in_;              ///< the unfinished request and what came behind it
