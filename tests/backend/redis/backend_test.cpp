@@ -55,8 +55,7 @@ class FakeCaller final : public Caller {
 class Bench {
  public:
   explicit Bench(std::uint64_t l1_bytes = 1 << 20, std::function<void(redis::Options&)> change = {})
-      : keyspace(
-            {.budget_bytes = l1_bytes, .eviction = Eviction::s3fifo, .databases = 16, .is_store = false}) {
+      : keyspace({.budget_bytes = l1_bytes, .eviction = Eviction::s3fifo, .databases = 16}) {
     std::string pattern = (std::filesystem::temp_directory_path() / "larder-test-XXXXXX").string();
     directory_ = ::mkdtemp(pattern.data());
     redis::Options options;
