@@ -14,7 +14,13 @@ namespace {
 /// A server that does not run.
 struct Desk {
   explicit Desk(config::BackendKind kind = config::BackendKind::memory)
-      : server(config::Settings(), {.kind = kind}, keyspace, *tier) {}
+      : server(config::Settings(), choice_of(kind), keyspace, *tier) {}
+
+  static config::BackendChoice choice_of(config::BackendKind kind) {
+    config::BackendChoice choice;
+    choice.kind = kind;
+    return choice;
+  }
 
   Keyspace keyspace{{.budget_bytes = 8 << 20}};
   std::unique_ptr<Tier> tier = memory::make_tier(keyspace);
@@ -107,7 +113,7 @@ TEST_CASE("parameters: a cache in front of a backend is bounded and evicts") {
 
 TEST_CASE("parameters: what cannot be changed has no way to change it") {
   for (const ByteView name : {"bind", "port", "databases", "unixsocket", "daemonize"})
-    CHECK(find_parameter(name)->change == nullptr);
+    CHECK_FALSE(find_parameter(name)->change);
 }
 
 }  // namespace
