@@ -37,8 +37,8 @@ Eviction eviction_of(config::Eviction setting) {
 redis::Options redis_options(const config::Settings& settings, const config::BackendChoice& choice) {
   const config::RedisAddress address = config::parse_redis_url(choice.address);
   if (address.db >= settings.server.databases)
-    throw std::runtime_error(fmt::format("redis.url names database {}, but server.databases is {}", address.db,
-                                         settings.server.databases));
+    throw std::runtime_error(fmt::format("redis.url names database {}, but server.databases is {}",
+                                         address.db, settings.server.databases));
   return {.address = address,
           .connect_timeout = settings.redis.connect_timeout,
           .command_timeout = settings.redis.command_timeout,

@@ -118,7 +118,7 @@ class Session final : public Pollable, public Caller {
   int fd_;
   ClientIdentity identity_;
   std::size_t most_pending_ = 32;  ///< requests in flight at once; follows the size of their replies
-  std::uint32_t wanted_ = 0;  ///< events the Poller watches
+  std::uint32_t wanted_ = 0;       ///< events the Poller watches
   RequestParser parser_;
   Bytes in_;              ///< the unfinished request and what came behind it
   Bytes out_;             ///< replies ready to be sent

@@ -52,7 +52,8 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Op
       mget_(find_command("mget")),
       context_{io, poller, options, statistics, health, *this, label_of(options.address)},
       timer_(io) {
-  // The lane that most clients will use is opened at once: a wrong address shows in the log, not at the first request.
+  // The lane that most clients will use is opened at once: a wrong address shows in the log, not at the first
+  // request.
   lane(caching_ ? Protocol::resp3 : Protocol::resp2, static_cast<int>(options.address.db));
   arm_tick();
 }
