@@ -156,7 +156,7 @@ Step hello(Session& session, const Request& request) {
   }
   if (!session.state.authenticated) {
     request.reply.error(
-        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH "
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
         "<user> "
         "<pass> option can be used to authenticate the client and select the RESP protocol version at the "
         "same time");
