@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -49,7 +50,7 @@ class Record {
     record->bits_ =
         static_cast<std::uint8_t>((layout.expiry ? kHasExpiry : 0) | (layout.stamp ? kHasStamp : 0));
     record->db_ = static_cast<std::uint8_t>(db);
-    std::memcpy(record->key_data(), key.data(), key.size());
+    std::copy(key.begin(), key.end(), record->key_data());  // an empty key may be a null pointer
     return record;
   }
 
