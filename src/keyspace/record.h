@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -50,7 +49,8 @@ class Record {
     record->bits_ =
         static_cast<std::uint8_t>((layout.expiry ? kHasExpiry : 0) | (layout.stamp ? kHasStamp : 0));
     record->db_ = static_cast<std::uint8_t>(db);
-    std::copy(key.begin(), key.end(), record->key_data());  // an empty key may be a null pointer
+    // An empty key may be a null pointer, which memcpy must not see.
+    if (!key.empty()) std::memcpy(record->key_data(), key.data(), key.size());
     return record;
   }
 
