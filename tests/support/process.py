@@ -1,5 +1,6 @@
 """A server process that belongs to a test: started, watched and stopped by its pid."""
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -87,16 +88,18 @@ class Process:
 
     def freeze(self):
         """Stops it and its children where they are, with their connections open."""
-        for pid in self._family():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal_family(signal.SIGSTOP)
 
     def thaw(self):
-        for pid in self._family():
-            os.kill(pid, signal.SIGCONT)
+        self._signal_family(signal.SIGCONT)
 
-    def _family(self):
+    def _signal_family(self, number):
+        """A child may end between being listed and being asked: a backend of PostgreSQL whose client has just gone."""
+        self.send_signal(number)
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return [self.pid, *map(int, children.split())]
+        for child in map(int, children.split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, number)
 
     def log(self):
         return self.log_path.read_text(errors="replace")
