@@ -73,27 +73,27 @@ ByteView Lane::refusal() {
     refusal_ = fmt::format("ERR Redis at {} cannot be reached: {}", context_.label, problem_);
     return refusal_;
   }
-  if (out_.size() - sent_ <= context_.options.queue_limit_bytes) return {};
+  if (out_.size() - sent_ <= context_.worker.options.queue_limit_bytes) return {};
   refusal_ =
       fmt::format("ERR Redis at {} does not keep up: too much is waiting to be sent to it", context_.label);
   return refusal_;
 }
 
 void Lane::open() {
-  open_deadline_us_ = steady_now_us() + micros(context_.options.connect_timeout);
-  const config::RedisAddress& address = context_.options.address;
+  open_deadline_us_ = steady_now_us() + micros(context_.worker.options.connect_timeout);
+  const config::RedisAddress& address = context_.address;
   if (address.path.empty()) return resolve();
   std::error_code error;
   socket_ = start_connect_unix(address.path, error);
   if (error) return lose(error.message());
   state_ = State::connecting;
-  context_.poller.add(socket_.get(), EPOLLOUT, *this);
+  context_.worker.poller.add(socket_.get(), EPOLLOUT, *this);
 }
 
 void Lane::resolve() {
-  const config::RedisAddress& address = context_.options.address;
+  const config::RedisAddress& address = context_.address;
   state_ = State::resolving;
-  resolver_ = std::make_unique<Resolver>(Resolver{tcp::resolver(context_.io), {}, 0});
+  resolver_ = std::make_unique<Resolver>(Resolver{tcp::resolver(context_.worker.io), {}, 0});
   boost::system::error_code error;
   const auto literal = boost::asio::ip::make_address(address.host, error);
   if (!error) {
@@ -117,14 +117,14 @@ void Lane::connect_next() {
     socket_ = start_connect(*endpoint.data(), static_cast<std::uint32_t>(endpoint.size()), error);
     if (error) continue;
     state_ = State::connecting;
-    return context_.poller.add(socket_.get(), EPOLLOUT, *this);
+    return context_.worker.poller.add(socket_.get(), EPOLLOUT, *this);
   }
   lose(error.message());
 }
 
 void Lane::connected() {
   if (const std::error_code error = connect_error(socket_.get())) {
-    context_.poller.remove(socket_.get(), *this);
+    context_.worker.poller.remove(socket_.get(), *this);
     if (resolver_ == nullptr || resolver_->next == resolver_->endpoints.size()) return lose(error.message());
     return connect_next();
   }
@@ -132,13 +132,13 @@ void Lane::connected() {
   in_.clear();
   state_ = State::greeting;
   handshake_ = std::make_unique<Handshake>(
-      context_.options.address,
-      Handshake::Wishes{purpose_.protocol, purpose_.db, purpose_.tracking, context_.owner.wants_commands()});
+      context_.address, Handshake::Wishes{purpose_.protocol, purpose_.db, purpose_.tracking,
+                                          context_.worker.owner.wants_commands()});
   const Bytes& request = handshake_->request();
   // A fresh socket takes a few hundred bytes at once.
   const ssize_t count = ::send(socket_.get(), request.data(), request.size(), MSG_NOSIGNAL);
   if (count != static_cast<ssize_t>(request.size())) return lose("it does not take the first request");
-  context_.poller.modify(socket_.get(), EPOLLIN, *this);
+  context_.worker.poller.modify(socket_.get(), EPOLLIN, *this);
 }
 
 void Lane::greet(ByteView reply) {
@@ -159,10 +159,10 @@ void Lane::become_ready() {
   swapdb_calls_ = handshake_->swapdb_calls();
   problem_.clear();
   if (context_.health.set_problem({})) log::info("redis: {} is back", context_.label);
-  context_.statistics.lanes_ready.fetch_add(1, std::memory_order_relaxed);
-  if (was_ready_) context_.statistics.reconnects.add();
+  context_.worker.statistics.lanes_ready.fetch_add(1, std::memory_order_relaxed);
+  if (was_ready_) context_.worker.statistics.reconnects.add();
   was_ready_ = true;
-  context_.owner.on_ready(*this, *handshake_);
+  context_.worker.owner.on_ready(*this, *handshake_);
   handshake_.reset();
   if (!out_.empty()) schedule_flush();
 }
@@ -173,14 +173,14 @@ void Lane::expect(InFlight request) {
   if (!flush_scheduled_) batch_us_ = steady_now_us();
   request.sent_us = batch_us_;
   in_flight_.push_back(request);
-  context_.statistics.in_flight.fetch_add(1, std::memory_order_relaxed);
+  context_.worker.statistics.in_flight.fetch_add(1, std::memory_order_relaxed);
   schedule_flush();
 }
 
 void Lane::schedule_flush() {
   if (flush_scheduled_) return;
   flush_scheduled_ = true;
-  context_.poller.at_end_of_batch([this] {
+  context_.worker.poller.at_end_of_batch([this] {
     flush_scheduled_ = false;
     flush();
   });
@@ -203,7 +203,7 @@ void Lane::flush() {
 void Lane::want_output(bool wanted) {
   if (wanted == output_wanted_) return;
   output_wanted_ = wanted;
-  context_.poller.modify(socket_.get(), wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, *this);
+  context_.worker.poller.modify(socket_.get(), wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, *this);
 }
 
 // --- replies ---
@@ -256,31 +256,31 @@ std::size_t Lane::take_replies(ByteView input) {
 }
 
 void Lane::take_reply(const Reply& reply) {
-  if (reply.type == '>') return context_.owner.on_push(*this, reply.bytes);
+  if (reply.type == '>') return context_.worker.owner.on_push(*this, reply.bytes);
   if (state_ == State::greeting) return greet(reply.bytes);
   if (in_flight_.empty()) return lose("it sent a reply that nobody asked for");
   InFlight request = in_flight_.front();
   request.replies_left = --in_flight_.front().replies_left;
   if (request.replies_left == 0) {
-    context_.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
-    context_.statistics.latency.record(heard_us_ - request.sent_us);
+    context_.worker.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    context_.worker.statistics.latency.record(heard_us_ - request.sent_us);
     if (request.expired) forget_expired();
     if (request.kind == InFlight::Kind::ping) ping_in_flight_ = false;
     in_flight_.pop_front();
   }
-  context_.owner.on_reply(*this, request, reply);
+  context_.worker.owner.on_reply(*this, request, reply);
 }
 
 void Lane::forget_expired() noexcept {
   --expired_;
-  context_.statistics.orphans.fetch_sub(1, std::memory_order_relaxed);
+  context_.worker.statistics.orphans.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // --- losing it ---
 
 void Lane::close() {
-  if (socket_) context_.poller.remove(socket_.get(), *this);
-  if (state_ == State::ready) context_.statistics.lanes_ready.fetch_sub(1, std::memory_order_relaxed);
+  if (socket_) context_.worker.poller.remove(socket_.get(), *this);
+  if (state_ == State::ready) context_.worker.statistics.lanes_ready.fetch_sub(1, std::memory_order_relaxed);
   socket_.reset();
   resolver_.reset();
   handshake_.reset();
@@ -301,7 +301,7 @@ void Lane::lose(std::string problem) {
   problem_ = std::move(problem);
   if (context_.health.set_problem(problem_))
     log::warning("redis: no connection to {}: {}", context_.label, problem_);
-  context_.owner.on_doubt(*this);
+  context_.worker.owner.on_doubt(*this);
   fail_all(was_up ? LaneOwner::Fate::unknown : LaneOwner::Fate::never_sent);
 }
 
@@ -310,8 +310,8 @@ void Lane::fail_all(LaneOwner::Fate fate) {
     const InFlight request = in_flight_.front();
     if (request.expired) forget_expired();
     in_flight_.pop_front();
-    context_.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
-    context_.owner.on_lost(*this, request, fate);
+    context_.worker.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    context_.worker.owner.on_lost(*this, request, fate);
   }
 }
 
@@ -329,28 +329,28 @@ void Lane::tick(std::int64_t now_us) {
 }
 
 void Lane::expire_requests(std::int64_t now_us) {
-  const std::int64_t limit = now_us - micros(context_.options.command_timeout);
+  const std::int64_t limit = now_us - micros(context_.worker.options.command_timeout);
   while (expired_ < in_flight_.size() && in_flight_[expired_].sent_us <= limit) {
     InFlight& request = in_flight_[expired_++];
     request.expired = true;
-    context_.statistics.orphans.fetch_add(1, std::memory_order_relaxed);
+    context_.worker.statistics.orphans.fetch_add(1, std::memory_order_relaxed);
     if (request.kind == InFlight::Kind::ping) continue;
-    context_.statistics.timeouts.add();
+    context_.worker.statistics.timeouts.add();
     const InFlight copy = request;
-    context_.owner.on_timeout(*this, copy);
+    context_.worker.owner.on_timeout(*this, copy);
   }
 }
 
 /// A silent connection is asked for a sign of life, a tracked one in any case. Every reply is such a sign.
 void Lane::check_life(std::int64_t now_us) {
-  const Options& options = context_.options;
+  const Options& options = context_.worker.options;
   const std::int64_t quiet_since_us = purpose_.tracking ? pinged_us_ : heard_us_;
   if (!ping_in_flight_ && now_us - quiet_since_us >= micros(options.ping_interval)) ping(now_us);
   if (in_flight_.empty()) return;
   const std::int64_t silent_us = now_us - std::max(heard_us_, in_flight_.front().sent_us);
   if (silent_us >= micros(options.ping_timeout) && !in_doubt_) {
     in_doubt_ = true;
-    context_.owner.on_doubt(*this);
+    context_.worker.owner.on_doubt(*this);
   }
   // A command may take its time, and it blocks Redis as a whole: a ping is not waited for that long.
   const bool only_ping = in_flight_.size() == 1 && in_flight_.front().kind == InFlight::Kind::ping;

@@ -73,15 +73,23 @@ class LaneOwner {
   ~LaneOwner() = default;
 };
 
-/// What all lanes of a worker share.
-struct LaneContext {
+/// What all nodes of a worker share.
+struct NodeContext {
   boost::asio::io_context& io;
   Poller& poller;
   const Options& options;
+  Keyspace& keyspace;
   Statistics& statistics;
-  Health& health;
   LaneOwner& owner;
-  const std::string label;  ///< the upstream in words, without secrets
+  const bool caching;  ///< L1 is on
+};
+
+/// What all lanes of a node share.
+struct LaneContext {
+  const NodeContext& worker;
+  const config::RedisAddress& address;
+  const std::string label;  ///< the node in words, without secrets
+  Health& health;
 };
 
 /// One pipelined connection to Redis: opened on first use, kept, reopened when it is lost.
@@ -106,6 +114,14 @@ class Lane final : public Pollable {
   Lane& operator=(const Lane&) = delete;
 
   [[nodiscard]] const Purpose& purpose() const noexcept { return purpose_; }
+
+  /// The node in words.
+  [[nodiscard]] const std::string& label() const noexcept { return context_.label; }
+
+  /// False: the caller has open requests on another lane, and two lanes do not keep their order.
+  [[nodiscard]] bool keeps_order(const Caller& caller) const noexcept {
+    return caller.lane == this || caller.pending() == 0;
+  }
 
   /// Opens the connection if it is time to. Empty: requests are taken; otherwise why not, for the client.
   [[nodiscard]] ByteView refusal();

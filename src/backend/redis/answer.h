@@ -1,0 +1,14 @@
+#pragma once
+
+#include "backend/redis/flights.h"
+#include "backend/redis/lane.h"
+
+namespace larder::redis {
+
+/// Hands the upstream's reply to the client that waits for it, in the protocol it spoke when it asked.
+void answer(const InFlight& entry, const Reply& reply);
+
+/// The same with an error of ours.
+void answer_error(const Waiter& waiter, ByteView error);
+
+}  // namespace larder::redis
