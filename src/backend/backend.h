@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "command/spec.h"
+#include "config/settings.h"
 #include "keyspace/keyspace.h"
 #include "resp/protocol.h"
 
@@ -20,6 +21,27 @@ class Poller;
 
 /// A reserved place in a client's reply order.
 using Ticket = std::uint64_t;
+
+/// A user of the second tier as which clients have logged in.
+struct UpstreamUser {
+  std::string user, password;
+};
+
+/// What became of a login.
+struct Login {
+  bool accepted = false;
+  std::shared_ptr<const UpstreamUser> user{};  ///< null: Larder's own
+  Bytes error{};                               ///< why not, if anybody said more than no
+};
+using LoginDone = std::function<void(const Login&)>;
+
+/// How much a client is subscribed to.
+struct Subscribed {
+  std::uint32_t channels = 0, patterns = 0;
+  std::uint32_t shard_channels = 0;  ///< SSUBSCRIBE
+
+  [[nodiscard]] bool any() const noexcept { return channels + patterns + shard_channels > 0; }
+};
 
 /// The client a request came from, as a backend sees it. Implemented by server/session.
 ///
@@ -37,14 +59,48 @@ class Caller {
   /// The reply is complete; it leaves when all before it have left (flushed at the end of the batch).
   virtual void finish(Ticket ticket) = 0;
 
+  /// Hands the client what it did not ask for, whole replies in the protocol that it speaks now: it leaves
+  /// before all replies that are not there yet.
+  virtual void push(ByteView) {}
+
+  /// Closes the client's connection once what it is owed has left.
+  virtual void hang_up() {}
+
   /// Requests that wait for a reply.
   [[nodiscard]] virtual std::size_t pending() const noexcept = 0;
+
+  /// Whether Step::hold is an answer to its requests.
+  [[nodiscard]] virtual bool may_hold() const noexcept { return true; }
+
+  /// The client behind it: another one where this asks for a part of a request only.
+  [[nodiscard]] virtual Caller& client() noexcept { return *this; }
 
   [[nodiscard]] int db() const noexcept { return db_; }
   [[nodiscard]] Protocol protocol() const noexcept { return protocol_; }
 
+  /// What it has of a backend that outlives a request; the backend keeps it up to date.
+  struct Holdings {
+    bool blocked = false;      ///< its request waits for something to happen
+    bool watching = false;     ///< WATCH: what it reads must not be older than that
+    bool subscribing = false;  ///< it is subscribed, or about to be
+    Subscribed subscribed = {};
+
+    [[nodiscard]] bool any() const noexcept { return blocked || watching || subscribing; }
+  };
+  Holdings holds;
+
+  /// Whose state counts: itself, but for a caller that stands in for a client.
+  Caller* principal = this;
+
   /// The upstream connection that carries this caller's open requests; backend redis keeps order with it.
   const void* lane = nullptr;
+
+  /// Whose rights the client has in the second tier; null: Larder's own. Changes only while nothing is
+  /// pending.
+  std::shared_ptr<const UpstreamUser> acts_as;
+
+  /// How long the second tier had the request whose reply is finished next; for SLOWLOG.
+  std::int64_t upstream_us = 0;
 
  protected:
   ~Caller() = default;
@@ -66,9 +122,11 @@ struct Request {
 
 /// What became of a request.
 enum class Step : std::uint8_t {
-  done,     ///< the reply has been appended to request.reply
-  pending,  ///< a ticket was taken; the reply comes later
-  hold,     ///< nothing was done: run it again when all earlier requests of this caller are answered
+  done,      ///< the reply has been appended to request.reply
+  pending,   ///< a ticket was taken; the reply comes later
+  blocking,  ///< the same, and nothing that the caller has sent behind it may run before
+  hold,  ///< nothing was done: run it again when all earlier requests of this caller are answered (soon, if
+         ///< all are)
 };
 
 /// A worker's way to the second tier.
@@ -86,14 +144,45 @@ class Backend {
   /// "unknown command".
   [[nodiscard]] virtual bool forwards_unknown() const noexcept { return false; }
 
+  /// True when it runs MULTI … EXEC (backend/block.h).
+  [[nodiscard]] virtual bool has_transactions() const noexcept { return false; }
+
+  /// False: the second tier would not queue it between MULTI and EXEC, and the reason was appended to
+  /// request.reply. What it does not know it finds out at EXEC.
+  [[nodiscard]] virtual bool may_queue(const Request&) { return true; }
+
+  /// True when it runs SUBSCRIBE and the like.
+  [[nodiscard]] virtual bool has_subscriptions() const noexcept { return false; }
+
+  /// Where the first key of such a request stands; 0: it has none, or nobody knows.
+  [[nodiscard]] virtual int first_key_position(const Request&) const { return 0; }
+
+  /// Asks the second tier about a user that Larder does not know itself; `done` is called once on this
+  /// worker, perhaps at once.
+  virtual void log_in(ByteView /*user*/, ByteView /*password*/, LoginDone done) { done({}); }
+
+  /// Takes over those settings that may change while the process runs (server/live_settings.cpp names them).
+  virtual void adopt(const config::Settings&) {}
+
+  /// Forgets what the caller watches.
+  virtual void unwatch(Caller&) {}
+
+  /// Forgets all that the caller holds: it is gone, or starts anew.
+  virtual void abandon(Caller&) {}
+
+  /// CLIENT UNBLOCK: ends the wait of a blocked caller; `done` tells, perhaps later, whether it did.
+  enum class Unblock : std::uint8_t { timeout, error };
+  virtual void unblock(Caller&, Unblock, std::function<void(bool)> done) { done(false); }
+
   /// Stops taking work: what was accepted is finished or fails; `done` is called on this worker when nothing
   /// is left.
   virtual void drain(std::function<void()> done) = 0;
 };
 
-/// Lines of INFO's `# Tiers` that only the backend knows, in order.
+/// Lines of INFO that only the backend knows, in order.
 struct BackendReport {
-  std::vector<std::pair<std::string, std::string>> fields;
+  std::vector<std::pair<std::string, std::string>> fields;      ///< of `# Tiers`
+  std::vector<std::pair<std::string, std::string>> nodes = {};  ///< of `# Nodes`: one for each server behind
 };
 
 /// The second tier as a whole: one per process, made in main before the workers.
@@ -107,6 +196,9 @@ class Tier {
 
   /// The database that clients start in. Thread: any.
   [[nodiscard]] virtual int first_db() const noexcept { return 0; }
+
+  /// A Redis Cluster, of which clients see one node that serves all slots. Thread: any.
+  [[nodiscard]] virtual bool is_cluster() const noexcept { return false; }
 
   /// Thread: any.
   [[nodiscard]] virtual BackendReport report() const = 0;

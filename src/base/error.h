@@ -48,6 +48,9 @@ enum class Errc {
   invalid_command,
   invalid_argument_count,
   no_key_arguments,
+  bad_tag,
+  tag_too_long,
+  too_many_tags,
   // state
   out_of_memory,
   // backends

@@ -56,9 +56,9 @@ void HistogramSnapshot::merge(const HistogramSnapshot& other) noexcept {
   max_us = std::max(max_us, other.max_us);
 }
 
-void Histogram::record(std::int64_t us) noexcept {
+void Histogram::record(std::int64_t us, std::uint64_t times) noexcept {
   const auto value = static_cast<std::uint64_t>(std::max<std::int64_t>(us, 0));
-  buckets_[index_of(value)].fetch_add(1, std::memory_order_relaxed);
+  buckets_[index_of(value)].fetch_add(times, std::memory_order_relaxed);
   std::uint64_t max = max_us_.load(std::memory_order_relaxed);
   while (value > max && !max_us_.compare_exchange_weak(max, value, std::memory_order_relaxed)) {
   }

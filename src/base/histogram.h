@@ -47,7 +47,7 @@ struct HistogramSnapshot {
 class Histogram {
  public:
   /// Units: µs; negative values (a clock that stepped) count as 0.
-  void record(std::int64_t us) noexcept;
+  void record(std::int64_t us, std::uint64_t times = 1) noexcept;
 
   [[nodiscard]] HistogramSnapshot snapshot() const noexcept;
   void reset() noexcept;

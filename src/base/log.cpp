@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <algorithm>
 #include <atomic>
 #include <iterator>
 #include <memory>
@@ -8,6 +9,8 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include "base/clock.h"
 
 namespace larder::log {
 namespace {
@@ -72,6 +75,24 @@ bool enabled(LogLevel level) noexcept {
 
 void write(LogLevel level, std::string_view text) {
   logger().log(spdlog_level(level), on_one_line(text));
+}
+
+std::int64_t now_us() noexcept {
+  return steady_now_us();
+}
+
+std::optional<std::uint64_t> Rate::admit(std::int64_t now_us) noexcept {
+  constexpr std::int64_t kPause = 1'000'000, kBurst = 5 * kPause;
+  std::int64_t full_at_us = full_at_us_.load(std::memory_order_relaxed);
+  std::int64_t next;
+  do {
+    next = std::max(full_at_us, now_us) + kPause;
+    if (next - now_us > kBurst) {
+      left_out_.fetch_add(1, std::memory_order_relaxed);
+      return std::nullopt;
+    }
+  } while (!full_at_us_.compare_exchange_weak(full_at_us, next, std::memory_order_relaxed));
+  return left_out_.exchange(0, std::memory_order_relaxed);
 }
 
 }  // namespace larder::log

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -42,6 +45,32 @@ void info(fmt::format_string<Args...> format, Args&&... args) {
 template <class... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args) {
   write_if_enabled(LogLevel::debug, format, std::forward<Args>(args)...);
+}
+
+/// How often a kind of event may be told: five times at once, then once a second. The others are counted.
+///
+/// Thread: any.
+class Rate {
+ public:
+  /// How many were left out since the last one that was told; nothing: leave this one out as well.
+  [[nodiscard]] std::optional<std::uint64_t> admit(std::int64_t now_us) noexcept;
+
+ private:
+  std::atomic<std::int64_t> full_at_us_{0};
+  std::atomic<std::uint64_t> left_out_{0};
+};
+
+/// Now, for a Rate.
+[[nodiscard]] std::int64_t now_us() noexcept;
+
+template <class... Args>
+void warning_at(Rate& rate, fmt::format_string<Args...> format, Args&&... args) {
+  if (!enabled(LogLevel::warning)) return;
+  const std::optional<std::uint64_t> left_out = rate.admit(now_us());
+  if (!left_out) return;
+  const std::string text = fmt::format(format, std::forward<Args>(args)...);
+  write(LogLevel::warning,
+        *left_out == 0 ? text : fmt::format("{} ({} more before this one)", text, *left_out));
 }
 
 }  // namespace log

@@ -8,6 +8,8 @@
 
 namespace larder {
 
+inline constexpr std::uint64_t kMegabyte = 1ULL << 20;
+
 /// What a duration without a unit means.
 enum class BareNumber { refused, seconds };
 

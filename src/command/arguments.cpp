@@ -1,5 +1,8 @@
 #include "command/arguments.h"
 
+#include <cctype>
+#include <cerrno>
+#include <cstdlib>
 #include <limits>
 
 #include "command/limits.h"
@@ -53,6 +56,18 @@ bool set_condition(Condition condition, WriteOptions& options) noexcept {
   return true;
 }
 
+/// Takes `TAGS n tag [tag …]` off `words`.
+Result<void> take_tags(std::span<const ByteView>& words, WriteOptions& options) {
+  if (words.size() < 2 || options.tags) return Errc::syntax;
+  const Result<std::int64_t> count = integer_argument(words[1]);
+  if (!count) return count.error();
+  words = words.subspan(2);
+  if (*count < 0 || static_cast<std::uint64_t>(*count) > words.size()) return Errc::syntax;
+  options.tags = words.first(static_cast<std::size_t>(*count));
+  words = words.subspan(static_cast<std::size_t>(*count));
+  return {};
+}
+
 /// Takes NX, XX or GET off `words`; false when it is none of them.
 bool take_set_word(std::span<const ByteView>& words, WriteOptions& options) {
   bool taken = true;
@@ -94,6 +109,18 @@ Result<std::int64_t> integer_argument(ByteView text) {
   return *value;
 }
 
+// Source: Redis db.c parseScanCursorOrReply(): what strtoul takes, a sign or nothing at all too, but no space
+// before.
+Result<std::uint64_t> cursor_argument(ByteView text) {
+  const Bytes terminated(text);
+  char* stopped_at = nullptr;
+  errno = 0;
+  const std::uint64_t cursor = std::strtoull(terminated.c_str(), &stopped_at, 10);
+  const bool leads_with_space = std::isspace(static_cast<unsigned char>(*terminated.c_str())) != 0;
+  if (leads_with_space || *stopped_at != '\0' || errno == ERANGE) return Errc::bad_cursor;
+  return cursor;
+}
+
 Result<int> database_argument(ByteView text) {
   const Result<std::int64_t> index = integer_argument(text);
   if (!index) return index.error();
@@ -114,9 +141,13 @@ Result<UnixMs> expiry_argument(ByteView text, TimeUnit unit, UnixMs base_ms) {
 
 Result<WriteOptions> parse_set_options(std::span<const ByteView> words) {
   WriteOptions options;
-  while (!words.empty())
-    if (!take_set_word(words, options) && !take_expiry(words, ExpiryOption::persist, options))
+  while (!words.empty()) {
+    if (equals_ignore_case(words[0], "tags")) {
+      if (const Result<void> taken = take_tags(words, options); !taken) return taken.error();
+    } else if (!take_set_word(words, options) && !take_expiry(words, ExpiryOption::persist, options)) {
       return Errc::syntax;
+    }
+  }
   return options;
 }
 

@@ -14,6 +14,9 @@ namespace larder {
 /// Errors: not_an_integer.
 [[nodiscard]] Result<std::int64_t> integer_argument(ByteView text);
 
+/// A cursor of SCAN and its kin. Errors: bad_cursor.
+[[nodiscard]] Result<std::uint64_t> cursor_argument(ByteView text);
+
 /// A database a command may name.
 ///
 /// Errors: not_an_integer, not_an_int (not 32 bits), db_index_out_of_range.
@@ -37,11 +40,13 @@ struct WriteOptions {
   bool returns_old_value = false;
   ExpiryOption expiry = ExpiryOption::none;
   ByteView expiry_text;  ///< of EX, PX, EXAT and PXAT
+  /// The words behind TAGS and its number, not checked; none when the option is not given.
+  std::optional<std::span<const ByteView>> tags;
 };
 
 /// The options of SET behind key and value; of two of the same kind the last one counts.
 ///
-/// Errors: syntax.
+/// Errors: syntax, not_an_integer (the number of TAGS).
 [[nodiscard]] Result<WriteOptions> parse_set_options(std::span<const ByteView> words);
 
 /// The options of GETEX behind the key. Errors: syntax.

@@ -46,15 +46,17 @@ bool is_one_of(ByteView name, std::span<const ByteView> names) noexcept {
 
 // Where the group of the documentation does not say the category.
 constexpr ByteView kAboutKeyspace[] = {"dbsize", "flushall", "flushdb", "swapdb"};
-constexpr ByteView kDangerous[] = {"flushall", "flushdb", "info", "keys", "swapdb"};
+constexpr ByteView kDangerous[] = {"flushall", "flushdb", "info", "keys", "swapdb", "taginvalidate"};
 
 /// `@keyspace` and the like; none for a container that cannot be called by itself.
 ByteView subject_category(const CommandSpec& spec) noexcept {
   const bool is_mere_container = spec.flags.has(Flag::container) && spec.arity == -2;
-  if (is_mere_container || spec.name.starts_with("memory|")) return {};
+  if (is_mere_container || spec.name.starts_with("memory|") || spec.name == "pubsub|help") return {};
   const ByteView group = doc_of(spec.name).group;
   if (group == "generic" || is_one_of(spec.name, kAboutKeyspace)) return "@keyspace";
+  if (group == "pubsub") return "@pubsub";
   if (group == "string") return "@string";
+  if (group == "transactions") return "@transaction";
   return group == "connection" || spec.name.starts_with("command") ? "@connection" : ByteView();
 }
 
@@ -84,10 +86,17 @@ constexpr KeyAccess kKeyAccess[] = {
     {"setex", "OW update"},
     {"setnx", "OW insert"},
     {"setrange", "RW update"},
+    {"spublish", "not_key"},
+    {"ssubscribe", "not_key"},
     {"strlen", "RO"},
+    {"sunsubscribe", "not_key"},
+    {"tagadd", "RW insert"},
+    {"taglist", "RO"},
+    {"tagrem", "RW delete"},
     {"touch", "RO"},
     {"type", "RO"},
     {"unlink", "RM delete"},
+    {"watch", "RO"},
 };
 
 void append_key_spec(ReplyWriter& reply, ByteView access, int first, int last_offset, int step) {
@@ -169,7 +178,7 @@ std::vector<ByteView> categories(const CommandSpec& spec) {
   if (spec.flags.has(Flag::admin)) found.push_back("@admin");
   found.push_back(spec.flags.has(Flag::fast) ? "@fast" : "@slow");
   if (spec.flags.has(Flag::admin) || is_one_of(spec.name, kDangerous)) found.push_back("@dangerous");
-  if (subject == "@connection") found.push_back(subject);
+  if (subject == "@connection" || subject == "@transaction") found.push_back(subject);
   return found;
 }
 

@@ -181,8 +181,63 @@ constexpr ArgumentDoc kDecrbyArguments[] = {
     {.name = "decrement", .type = "integer"},
 };
 
+constexpr ArgumentDoc kClientUnblockTimeoutErrorArguments[] = {
+    {.name = "timeout", .type = "pure-token", .token = "TIMEOUT"},
+    {.name = "error", .type = "pure-token", .token = "ERROR"},
+};
+
+constexpr ArgumentDoc kClientUnblockArguments[] = {
+    {.name = "client-id", .type = "integer"},
+    {.name = "timeout_error",
+     .type = "oneof",
+     .flags = kOptional,
+     .arguments = kClientUnblockTimeoutErrorArguments},
+};
+
 constexpr ArgumentDoc kKeys[] = {
     {.name = "key", .type = "key", .flags = kMultiple},
+};
+
+constexpr ArgumentDoc kPublishArguments[] = {
+    {.name = "channel", .type = "string"},
+    {.name = "message", .type = "string"},
+};
+
+constexpr ArgumentDoc kSpublishArguments[] = {
+    {.name = "shardchannel", .type = "string"},
+    {.name = "message", .type = "string"},
+};
+
+constexpr ArgumentDoc kPubsubChannelsArguments[] = {
+    {.name = "pattern", .type = "pattern", .flags = kOptional},
+};
+
+constexpr ArgumentDoc kPattern[] = {
+    {.name = "pattern", .type = "pattern"},
+};
+
+constexpr ArgumentDoc kPsubscribeArguments[] = {
+    {.name = "pattern", .type = "block", .flags = kMultiple, .arguments = kPattern},
+};
+
+constexpr ArgumentDoc kPunsubscribeArguments[] = {
+    {.name = "pattern", .type = "pattern", .flags = kOptional | kMultiple},
+};
+
+constexpr ArgumentDoc kSsubscribeArguments[] = {
+    {.name = "shardchannel", .type = "string", .flags = kMultiple},
+};
+
+constexpr ArgumentDoc kSubscribeArguments[] = {
+    {.name = "channel", .type = "string", .flags = kMultiple},
+};
+
+constexpr ArgumentDoc kSunsubscribeArguments[] = {
+    {.name = "shardchannel", .type = "string", .flags = kOptional | kMultiple},
+};
+
+constexpr ArgumentDoc kUnsubscribeArguments[] = {
+    {.name = "channel", .type = "string", .flags = kOptional | kMultiple},
 };
 
 constexpr ArgumentDoc kEchoArguments[] = {
@@ -273,6 +328,10 @@ constexpr ArgumentDoc kKeysArguments[] = {
     {.name = "pattern", .type = "pattern"},
 };
 
+constexpr ArgumentDoc kLarderHotkeysArguments[] = {
+    {.name = "count", .type = "integer", .token = "COUNT", .flags = kOptional},
+};
+
 constexpr ArgumentDoc kLatencyHistogramArguments[] = {
     {.name = "command", .type = "string", .flags = kOptional | kMultiple},
 };
@@ -351,6 +410,11 @@ constexpr ArgumentDoc kSetExpirationArguments[] = {
     {.name = "keepttl", .type = "pure-token", .token = "KEEPTTL", .since = "6.0.0"},
 };
 
+constexpr ArgumentDoc kCountedTags[] = {
+    {.name = "numtags", .type = "integer"},
+    {.name = "tag", .type = "string", .flags = kMultiple},
+};
+
 constexpr ArgumentDoc kSetArguments[] = {
     {.name = "key", .type = "key"},
     {.name = "value", .type = "string"},
@@ -361,6 +425,36 @@ constexpr ArgumentDoc kSetArguments[] = {
      .arguments = kSetConditionArguments},
     {.name = "get", .type = "pure-token", .token = "GET", .since = "6.2.0", .flags = kOptional},
     {.name = "expiration", .type = "oneof", .flags = kOptional, .arguments = kSetExpirationArguments},
+    {.name = "tags",
+     .type = "block",
+     .token = "TAGS",
+     .since = "7.0.0",
+     .flags = kOptional,
+     .arguments = kCountedTags},
+};
+
+constexpr ArgumentDoc kKeyTags[] = {
+    {.name = "key", .type = "key"},
+    {.name = "tag", .type = "string", .flags = kMultiple},
+};
+
+constexpr ArgumentDoc kTagcountArguments[] = {
+    {.name = "tag", .type = "string"},
+    {.name = "exact", .type = "pure-token", .token = "EXACT", .flags = kOptional},
+};
+
+constexpr ArgumentDoc kTaginvalidateArguments[] = {
+    {.name = "tag", .type = "string", .flags = kMultiple},
+    {.name = "exact", .type = "pure-token", .token = "EXACT", .flags = kOptional},
+    {.name = "all", .type = "pure-token", .token = "ALL", .flags = kOptional},
+    {.name = "async", .type = "pure-token", .token = "ASYNC", .flags = kOptional},
+};
+
+constexpr ArgumentDoc kTagkeysArguments[] = {
+    {.name = "tag", .type = "string"},
+    {.name = "exact", .type = "pure-token", .token = "EXACT", .flags = kOptional},
+    {.name = "cursor", .type = "integer", .token = "CURSOR", .flags = kOptional},
+    {.name = "count", .type = "integer", .token = "COUNT", .flags = kOptional},
 };
 
 constexpr ArgumentDoc kSetexArguments[] = {
@@ -548,6 +642,12 @@ constexpr CommandDoc kDocs[] = {
      .since = "6.2.0",
      .complexity = "O(1)",
      .summary = "Return information about server assisted client side caching for the current connection"},
+    {.name = "client|unblock",
+     .group = "connection",
+     .since = "5.0.0",
+     .complexity = "O(log N) where N is the number of client connections",
+     .summary = "Unblock a client blocked in a blocking command from a different connection",
+     .arguments = kClientUnblockArguments},
     {.name = "client|unpause",
      .group = "connection",
      .since = "6.2.0",
@@ -671,12 +771,22 @@ constexpr CommandDoc kDocs[] = {
          "the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
      .summary = "Delete a key",
      .arguments = kKeys},
+    {.name = "discard",
+     .group = "transactions",
+     .since = "2.0.0",
+     .complexity = "O(N), when N is the number of queued commands",
+     .summary = "Discard all commands issued after MULTI"},
     {.name = "echo",
      .group = "connection",
      .since = "1.0.0",
      .complexity = "O(1)",
      .summary = "Echo the given string",
      .arguments = kEchoArguments},
+    {.name = "exec",
+     .group = "transactions",
+     .since = "1.2.0",
+     .complexity = "Depends on commands in the transaction",
+     .summary = "Execute all commands issued after MULTI"},
     {.name = "exists",
      .group = "generic",
      .since = "1.0.0",
@@ -784,6 +894,28 @@ constexpr CommandDoc kDocs[] = {
                    "names in the database and the given pattern have limited length.",
      .summary = "Find all keys matching the given pattern",
      .arguments = kKeysArguments},
+    {.name = "larder",
+     .group = "server",
+     .since = "7.0.0",
+     .complexity = "Depends on subcommand.",
+     .summary = "A container for commands that only Larder has"},
+    {.name = "larder|help",
+     .group = "server",
+     .since = "7.0.0",
+     .complexity = "O(1)",
+     .summary = "Show helpful text about the different subcommands"},
+    {.name = "larder|hotkeys",
+     .group = "server",
+     .since = "7.0.0",
+     .complexity = "O(N log N) where N is the number of keys that are counted.",
+     .summary = "Return the keys that are asked for most",
+     .arguments = kLarderHotkeysArguments},
+    {.name = "larder|slowlog",
+     .group = "server",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of entries returned",
+     .summary = "Get the slow log's entries and where their time went",
+     .arguments = kSlowlogGetArguments},
     {.name = "latency",
      .group = "server",
      .since = "2.8.13",
@@ -897,6 +1029,11 @@ constexpr CommandDoc kDocs[] = {
      .complexity = "O(N) where N is the number of keys to set.",
      .summary = "Set multiple keys to multiple values, only if none of the keys exist",
      .arguments = kMsetArguments},
+    {.name = "multi",
+     .group = "transactions",
+     .since = "1.2.0",
+     .complexity = "O(1)",
+     .summary = "Mark the start of a transaction block"},
     {.name = "object",
      .group = "generic",
      .since = "2.2.3",
@@ -967,12 +1104,73 @@ constexpr CommandDoc kDocs[] = {
      .complexity = "O(1)",
      .summary = "Set the value and expiration in milliseconds of a key",
      .arguments = kPsetexArguments},
+    {.name = "psubscribe",
+     .group = "pubsub",
+     .since = "2.0.0",
+     .complexity = "O(N) where N is the number of patterns the client is already subscribed to.",
+     .summary = "Listen for messages published to channels matching the given patterns",
+     .arguments = kPsubscribeArguments},
     {.name = "pttl",
      .group = "generic",
      .since = "2.6.0",
      .complexity = "O(1)",
      .summary = "Get the time to live for a key in milliseconds",
      .arguments = kKey},
+    {.name = "publish",
+     .group = "pubsub",
+     .since = "2.0.0",
+     .complexity = "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the "
+                   "total number of subscribed patterns (by any client).",
+     .summary = "Post a message to a channel",
+     .arguments = kPublishArguments},
+    {.name = "pubsub",
+     .group = "pubsub",
+     .since = "2.8.0",
+     .complexity = "Depends on subcommand.",
+     .summary = "A container for Pub/Sub commands"},
+    {.name = "pubsub|channels",
+     .group = "pubsub",
+     .since = "2.8.0",
+     .complexity = "O(N) where N is the number of active channels, and assuming constant time pattern "
+                   "matching (relatively short channels and patterns)",
+     .summary = "List active channels",
+     .arguments = kPubsubChannelsArguments},
+    {.name = "pubsub|help",
+     .group = "pubsub",
+     .since = "6.2.0",
+     .complexity = "O(1)",
+     .summary = "Show helpful text about the different subcommands"},
+    {.name = "pubsub|numpat",
+     .group = "pubsub",
+     .since = "2.8.0",
+     .complexity = "O(1)",
+     .summary = "Get the count of unique patterns pattern subscriptions"},
+    {.name = "pubsub|numsub",
+     .group = "pubsub",
+     .since = "2.8.0",
+     .complexity = "O(N) for the NUMSUB subcommand, where N is the number of requested channels",
+     .summary = "Get the count of subscribers for channels",
+     .arguments = kUnsubscribeArguments},
+    {.name = "pubsub|shardchannels",
+     .group = "pubsub",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of active shard channels, and assuming constant time pattern "
+                   "matching (relatively short shard channels).",
+     .summary = "List active shard channels",
+     .arguments = kPubsubChannelsArguments},
+    {.name = "pubsub|shardnumsub",
+     .group = "pubsub",
+     .since = "7.0.0",
+     .complexity = "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels",
+     .summary = "Get the count of subscribers for shard channels",
+     .arguments = kSunsubscribeArguments},
+    {.name = "punsubscribe",
+     .group = "pubsub",
+     .since = "2.0.0",
+     .complexity = "O(N+M) where N is the number of patterns the client is already subscribed and M is the "
+                   "number of total patterns subscribed in the system (by any client).",
+     .summary = "Stop listening for messages posted to channels matching the given patterns",
+     .arguments = kPunsubscribeArguments},
     {.name = "quit",
      .group = "connection",
      .since = "1.0.0",
@@ -1077,12 +1275,30 @@ constexpr CommandDoc kDocs[] = {
      .since = "2.2.12",
      .complexity = "O(N) where N is the number of entries in the slowlog",
      .summary = "Clear all entries from the slow log"},
+    {.name = "spublish",
+     .group = "pubsub",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of clients subscribed to the receiving shard channel.",
+     .summary = "Post a message to a shard channel",
+     .arguments = kSpublishArguments},
+    {.name = "ssubscribe",
+     .group = "pubsub",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of shard channels to subscribe to.",
+     .summary = "Listen for messages published to the given shard channels",
+     .arguments = kSsubscribeArguments},
     {.name = "strlen",
      .group = "string",
      .since = "2.2.0",
      .complexity = "O(1)",
      .summary = "Get the length of the value stored in a key",
      .arguments = kKey},
+    {.name = "subscribe",
+     .group = "pubsub",
+     .since = "2.0.0",
+     .complexity = "O(N) where N is the number of channels to subscribe to.",
+     .summary = "Listen for messages published to the given channels",
+     .arguments = kSubscribeArguments},
     {.name = "substr",
      .group = "string",
      .since = "1.0.0",
@@ -1093,12 +1309,54 @@ constexpr CommandDoc kDocs[] = {
      .deprecated_since = "2.0.0",
      .replaced_by = "`GETRANGE`",
      .arguments = kKeyStartEnd},
+    {.name = "sunsubscribe",
+     .group = "pubsub",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of clients already subscribed to a shard channel.",
+     .summary = "Stop listening for messages posted to the given shard channels",
+     .arguments = kSunsubscribeArguments},
     {.name = "swapdb",
      .group = "server",
      .since = "4.0.0",
      .complexity = "O(N) where N is the count of clients watching or blocking on keys from both databases.",
      .summary = "Swaps two Redis databases",
      .arguments = kSwapdbArguments},
+    {.name = "tagadd",
+     .group = "generic",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of tags that are given.",
+     .summary = "Give tags to a key. Returns how many it did not have yet.",
+     .arguments = kKeyTags},
+    {.name = "tagcount",
+     .group = "generic",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of keys with the tag.",
+     .summary = "Count the keys that carry a tag, or one below it",
+     .arguments = kTagcountArguments},
+    {.name = "taginvalidate",
+     .group = "generic",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of keys with the tags.",
+     .summary = "Delete the keys that carry one of the tags, or one below it. Returns how many those were.",
+     .arguments = kTaginvalidateArguments},
+    {.name = "tagkeys",
+     .group = "generic",
+     .since = "7.0.0",
+     .complexity = "O(N log N) where N is the number of keys with the tag.",
+     .summary = "Iterate over the keys that carry a tag, or one below it",
+     .arguments = kTagkeysArguments},
+    {.name = "taglist",
+     .group = "generic",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of the key's tags.",
+     .summary = "Get the tags of a key",
+     .arguments = kKey},
+    {.name = "tagrem",
+     .group = "generic",
+     .since = "7.0.0",
+     .complexity = "O(N) where N is the number of tags that are given.",
+     .summary = "Take tags from a key. Returns how many of them it had.",
+     .arguments = kKeyTags},
     {.name = "time",
      .group = "server",
      .since = "2.6.0",
@@ -1131,6 +1389,17 @@ constexpr CommandDoc kDocs[] = {
      .summary =
          "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking.",
      .arguments = kKeys},
+    {.name = "unsubscribe",
+     .group = "pubsub",
+     .since = "2.0.0",
+     .complexity = "O(N) where N is the number of clients already subscribed to a channel.",
+     .summary = "Stop listening for messages posted to the given channels",
+     .arguments = kUnsubscribeArguments},
+    {.name = "unwatch",
+     .group = "transactions",
+     .since = "2.2.0",
+     .complexity = "O(1)",
+     .summary = "Forget about all watched keys"},
     {.name = "wait",
      .group = "generic",
      .since = "3.0.0",
@@ -1138,6 +1407,12 @@ constexpr CommandDoc kDocs[] = {
      .summary = "Wait for the synchronous replication of all the write commands sent in the context of the "
                 "current connection",
      .arguments = kWaitArguments},
+    {.name = "watch",
+     .group = "transactions",
+     .since = "2.2.0",
+     .complexity = "O(1) for every key.",
+     .summary = "Watch the given keys to determine execution of the MULTI/EXEC block",
+     .arguments = kKeys},
 };
 
 static_assert(std::ranges::is_sorted(kDocs, {}, &CommandDoc::name));

@@ -56,6 +56,11 @@ void pexpiretime(Call& call, Records& records);
 void pttl(Call& call, Records& records);
 void ttl(Call& call, Records& records);
 
+// tags.cpp
+void tagadd(Call& call, Records& records);
+void taglist(Call& call, Records& records);
+void tagrem(Call& call, Records& records);
+
 // object.cpp
 void memory_help(Call& call, Records& records);
 void memory_usage(Call& call, Records& records);

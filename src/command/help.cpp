@@ -161,14 +161,44 @@ constexpr ByteView kSlowlog[] = {
     "    Prints this help.",
 };
 
+constexpr ByteView kPubsub[] = {
+    "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CHANNELS [<pattern>]",
+    "    Return the currently active channels matching a <pattern> (default: '*').",
+    "NUMPAT",
+    "    Return number of subscriptions to patterns.",
+    "NUMSUB [<channel> ...]",
+    "    Return the number of subscribers for the specified channels, excluding",
+    "    pattern subscriptions(default: no channels).",
+    "SHARDCHANNELS [<pattern>]",
+    "    Return the currently active shard level channels matching a <pattern> (default: '*').",
+    "SHARDNUMSUB [<shardchannel> ...]",
+    "    Return the number of subscribers for the specified shard level channel(s)",
+    "HELP",
+    "    Prints this help.",
+};
+
+constexpr ByteView kLarder[] = {
+    "LARDER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "HOTKEYS [COUNT <count>]",
+    "    Return the keys that are asked for most: key, database, requests per second",
+    "    (estimated from a sample of the last seconds; default: 10 keys).",
+    "SLOWLOG [<count>]",
+    "    Return entries of the slow log as SLOWLOG GET does, each with where its time went, in microseconds:",
+    "    l1 (answered here), queue (waited here), upstream (the backend had it).",
+    "HELP",
+    "    Prints this help.",
+};
+
 struct Help {
   ByteView container;
   std::span<const ByteView> lines;
 };
 
 constexpr Help kHelp[] = {
-    {"client", kClient},   {"command", kCommand}, {"config", kConfig}, {"debug", kDebug},
-    {"latency", kLatency}, {"memory", kMemory},   {"object", kObject}, {"slowlog", kSlowlog},
+    {"client", kClient}, {"command", kCommand}, {"config", kConfig}, {"debug", kDebug},
+    {"larder", kLarder}, {"latency", kLatency}, {"memory", kMemory}, {"object", kObject},
+    {"pubsub", kPubsub}, {"slowlog", kSlowlog},
 };
 
 }  // namespace

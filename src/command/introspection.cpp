@@ -4,6 +4,7 @@
 #include <cassert>
 #include <vector>
 
+#include "command/arguments.h"
 #include "command/command_docs.h"
 #include "command/command_info.h"
 #include "command/error_reply.h"
@@ -14,10 +15,6 @@ namespace larder {
 namespace {
 
 using Names = std::span<const ByteView>;
-
-bool is_subcommand(const CommandSpec& spec) noexcept {
-  return spec.name.find('|') != ByteView::npos;
-}
 
 /// Any command by its full name: `get`, `config|get`.
 const CommandSpec* find_by_full_name(ByteView name) noexcept {
@@ -101,16 +98,9 @@ void list(Names argv, ReplyWriter& reply) {
 
 // --- COMMAND GETKEYS and GETKEYSANDFLAGS ---
 
-/// The row a whole request would run, its subcommand resolved.
-const CommandSpec* find_for_request(Names request) noexcept {
-  const CommandSpec* const spec = find_command(request[0]);
-  if (!spec || !spec->flags.has(Flag::container) || request.size() == 1) return spec;
-  return find_subcommand(*spec, request[1]);
-}
-
 /// The rows that COMMAND GETKEYS can say something about. Errors: as Redis, in its order.
 Result<const CommandSpec*> command_with_keys(Names request) {
-  const CommandSpec* const spec = find_for_request(request);
+  const CommandSpec* const spec = find_row(request);
   if (!spec) return Errc::invalid_command;
   if (spec->keys.step == 0) return Errc::no_key_arguments;
   if (!spec->accepts(request.size())) return Errc::invalid_argument_count;
@@ -129,8 +119,8 @@ std::vector<ByteView> keys_of(const CommandSpec& spec, Names request) {
 /// SET reads the key only when it has a GET option; all others do the same every time.
 ByteView access_of(const CommandSpec& spec, Names request, std::size_t key_number) {
   if (spec.name == "set") {
-    const bool reads = std::ranges::any_of(request.subspan(3),
-                                           [](ByteView word) { return equals_ignore_case(word, "get"); });
+    const Result<WriteOptions> options = parse_set_options(request.subspan(3));
+    const bool reads = options && options->returns_old_value;
     return reads ? "RW access update" : "OW update";
   }
   const KeyAccess access = key_access(spec);

@@ -39,9 +39,10 @@ void delete_keys(Call& call, Records& records) {
   call.reply.integer(deleted);
 }
 
-/// Puts `source` under the key `to`, with its expiry.
-void put_copy(Records& records, const KeyRef& to, const Item& source) {
+/// Puts `source`, which lies under `from`, under the key `to`, with its expiry and tags.
+void put_copy(Records& records, const KeyRef& from, const KeyRef& to, const Item& source) {
   records.put(to, source.value, source.expire_at);
+  records.carry_tags(from, to);
 }
 
 /// RENAME and RENAMENX; true when the key has its new name.
@@ -49,7 +50,7 @@ bool rename_key(Records& records, const KeyRef& from, const KeyRef& to, const It
                 IfTaken if_taken) {
   if (if_taken == IfTaken::refuse && records.find(to)) return false;
   if (is_same(from, to)) return true;
-  put_copy(records, to, source);
+  put_copy(records, from, to, source);
   records.erase(from);
   return true;
 }
@@ -95,7 +96,7 @@ void copy(Call& call, Records& records) {
   const std::optional<Item> source = records.find(from);
   const bool is_free = options->if_taken == IfTaken::replace || !records.find(to);
   if (!source || !is_free) return call.reply.integer(0);
-  put_copy(records, to, *source);
+  put_copy(records, from, to, *source);
   call.reply.integer(1);
 }
 
@@ -107,7 +108,7 @@ void move(Call& call, Records& records) {
   const KeyRef to(*db, call.argv[1]);
   const std::optional<Item> source = records.find(from);
   if (!source || records.find(to)) return call.reply.integer(0);
-  put_copy(records, to, *source);
+  put_copy(records, from, to, *source);
   records.erase(from);
   call.reply.integer(1);
 }

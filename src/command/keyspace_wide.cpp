@@ -2,31 +2,17 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cctype>
-#include <cerrno>
-#include <cstdlib>
 #include <limits>
 
 #include "command/arguments.h"
 #include "command/error_reply.h"
 #include "command/glob.h"
 #include "command/limits.h"
+#include "command/tags.h"
 #include "value/number.h"
 
 namespace larder {
 namespace {
-
-// Source: Redis db.c parseScanCursorOrReply(): what strtoul takes, a sign or nothing at all too, but no space
-// before.
-Result<std::uint64_t> cursor_argument(ByteView text) {
-  const Bytes terminated(text);
-  char* stopped_at = nullptr;
-  errno = 0;
-  const std::uint64_t cursor = std::strtoull(terminated.c_str(), &stopped_at, 10);
-  const bool leads_with_space = std::isspace(static_cast<unsigned char>(*terminated.c_str())) != 0;
-  if (leads_with_space || *stopped_at != '\0' || errno == ERANGE) return Errc::bad_cursor;
-  return cursor;
-}
 
 /// One word and its value among SCAN's options.
 Result<void> take_scan_option(ByteView word, ByteView value, ScanArguments& arguments) {
@@ -94,6 +80,29 @@ void scan(Call& call, Keyspace& keyspace) {
   append_scan(call.reply, next, found);
 }
 
+void tagcount(Call& call, Keyspace& keyspace) {
+  const Result<TagQuery> query = parse_tagcount(call.argv);
+  if (!query) return append_error(call, query.error());
+  call.reply.integer(static_cast<std::int64_t>(keyspace.count_tagged(call.db, *query, call.now_ms)));
+}
+
+/// ASYNC changes nothing here: the sweep takes less time than to hand it to somebody else.
+void taginvalidate(Call& call, Keyspace& keyspace) {
+  const Result<InvalidateArguments> arguments = parse_taginvalidate(call.argv);
+  if (!arguments) return append_error(call, arguments.error());
+  call.reply.integer(static_cast<std::int64_t>(keyspace.invalidate(call.db, arguments->query, call.now_ms)));
+}
+
+void tagkeys(Call& call, Keyspace& keyspace) {
+  const Result<TagKeysArguments> arguments = parse_tagkeys(call.argv);
+  if (!arguments) return append_error(call, arguments.error());
+  std::vector<Bytes> found;
+  const std::uint64_t next =
+      keyspace.scan_tagged(call.db, arguments->query, arguments->cursor, arguments->count, call.now_ms,
+                           [&found](ByteView key) { found.emplace_back(key); });
+  append_scan(call.reply, next, found);
+}
+
 void swapdb(Call& call, Keyspace& keyspace) {
   const Result<std::pair<int, int>> databases = parse_swapdb(call.argv);
   if (!databases) return append_error(call, databases.error());
@@ -101,14 +110,16 @@ void swapdb(Call& call, Keyspace& keyspace) {
   call.reply.ok();
 }
 
-struct Row {
+struct WideRow {
   ByteView name;
   void (*run)(Call&, Keyspace&);
 };
 
-constexpr Row kRows[] = {
-    {"dbsize", dbsize}, {"flushall", flushall},   {"flushdb", flushdb}, {"keys", keys},
-    {"scan", scan},     {"randomkey", randomkey}, {"swapdb", swapdb},
+constexpr WideRow kWideRows[] = {
+    {"dbsize", dbsize},   {"flushall", flushall},   {"flushdb", flushdb},
+    {"keys", keys},       {"randomkey", randomkey}, {"scan", scan},
+    {"swapdb", swapdb},   {"tagcount", tagcount},   {"taginvalidate", taginvalidate},
+    {"tagkeys", tagkeys},
 };
 
 }  // namespace
@@ -170,8 +181,8 @@ void append_random_key(ReplyWriter& reply, const std::optional<Bytes>& key) {
 }
 
 void run_on_keyspace(const CommandSpec& spec, Call& call, Keyspace& keyspace) {
-  const Row* const row = std::ranges::find(kRows, spec.name, &Row::name);
-  assert(row != std::end(kRows));
+  const WideRow* const row = std::ranges::find(kWideRows, spec.name, &WideRow::name);
+  assert(row != std::end(kWideRows));
   row->run(call, keyspace);
 }
 

@@ -27,10 +27,10 @@ enum class Flag : std::uint32_t {
   blocking = 1u << 14,
   no_multi = 1u << 15,
   // ours
-  scalar_reply = 1u << 24,  ///< its RESP3 reply becomes the RESP2 one by writing `$-1` for `_`
-  container = 1u << 25,     ///< has subcommands, rows `name|subcommand`
-  private_upstream =
-      1u << 26,  ///< needs an upstream connection of its own (MULTI, blocking, subscriptions …)
+  scalar_reply = 1u << 24,      ///< its RESP3 reply becomes the RESP2 one by writing `$-1` for `_`
+  container = 1u << 25,         ///< has subcommands, rows `name|subcommand`
+  upstream_answers = 1u << 26,  ///< of Runner::connection: where the backend is a Redis, that runs it
+  runs_in_multi = 1u << 27,     ///< between MULTI and EXEC it is run at once, not queued
 };
 
 class Flags {
@@ -97,8 +97,16 @@ struct CommandSpec {
 /// further.
 [[nodiscard]] const CommandSpec* find_command(ByteView name) noexcept;
 
+/// Whether it is the row of a subcommand.
+[[nodiscard]] constexpr bool is_subcommand(const CommandSpec& spec) noexcept {
+  return spec.name.find('|') != ByteView::npos;
+}
+
 /// The row `container|subcommand`, any case; null when there is none.
 [[nodiscard]] const CommandSpec* find_subcommand(const CommandSpec& container, ByteView subcommand) noexcept;
+
+/// The row that a whole request would run, its subcommand resolved; null when there is none.
+[[nodiscard]] const CommandSpec* find_row(std::span<const ByteView> argv) noexcept;
 
 /// Appends the keys of `call` (whose arity was checked) to `keys`.
 void collect_keys(const CommandSpec& spec, const Call& call, std::vector<KeyRef>& keys);

@@ -105,6 +105,8 @@ void set(Call& call, Records& records) {
   if (!options) return append_error(call, options.error());
   const Result<UnixMs> named_expiry = expiry_of(*options, call.now_ms);
   if (!named_expiry) return append_error(call, named_expiry.error());
+  const Result<TagSet> tags = TagSet::parse(options->tags.value_or(std::span<const ByteView>()));
+  if (!tags) return append_error(call, tags.error());
 
   const KeyRef key = call.key(1);
   const std::optional<Item> old = needs_old_item(*options) ? records.find(key) : std::nullopt;
@@ -115,6 +117,7 @@ void set(Call& call, Records& records) {
   const bool writes = holds(options->condition, old);
   const bool keeps_ttl = options->expiry == ExpiryOption::keep_ttl;
   if (writes) store(call, records, key, call.argv[2], keeps_ttl ? expiry_of_item(old) : *named_expiry);
+  if (writes && options->tags) records.set_tags(key, *tags);
   if (options->returns_old_value) return;
   writes ? call.reply.ok() : call.reply.null();
 }

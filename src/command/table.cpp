@@ -21,6 +21,9 @@ constexpr Flags kAnytime = loading | stale;
 constexpr Flags kClient = kAnytime | noscript;
 constexpr Flags kGreeting = kClient | fast | no_auth | allow_busy;
 constexpr Flags kAdmin = kClient | admin;
+constexpr Flags kPublishing = kAnytime | pubsub | upstream_answers;
+constexpr Flags kSubscription = kClient | pubsub | runs_in_multi;
+constexpr Flags kTransaction = kClient | fast | allow_busy;
 
 constexpr KeyRange kNoKey = {};
 constexpr KeyRange kKey = {1, 1, 1};
@@ -44,7 +47,7 @@ constexpr CommandSpec server(ByteView name, int arity, Flags flags) {
 
 // Sorted by name.
 constexpr CommandSpec kTable[] = {
-    server("acl", -2, {}),
+    server("acl", -2, upstream_answers),
     data("append", 3, kGrowsFast, kKey, append),
     server("auth", -2, kGreeting),
     server("client", -2, container),
@@ -64,6 +67,7 @@ constexpr CommandSpec kTable[] = {
     server("client|setname", 3, kClient),
     server("client|tracking", -3, kClient),
     server("client|trackinginfo", 2, kClient),
+    server("client|unblock", -3, kAdmin),
     server("client|unpause", 2, kAdmin),
     server("cluster", -2, {}),
     server("command", -1, kAnytime | container),
@@ -86,7 +90,9 @@ constexpr CommandSpec kTable[] = {
     data("decr", 2, kGrowsFast, kKey, decr),
     data("decrby", 3, kGrowsFast, kKey, decrby),
     data("del", -2, kWrites, kAll, del),
+    server("discard", 1, kTransaction | runs_in_multi),
     server("echo", 2, kAnytime | fast),
+    server("exec", 1, kClient | skip_slowlog | runs_in_multi),
     data("exists", -2, kReadsFast, kAll, exists),
     data("expire", -3, kWritesFast, kKey, expire),
     data("expireat", -3, kWritesFast, kKey, expireat),
@@ -104,6 +110,10 @@ constexpr CommandSpec kTable[] = {
     data("incrbyfloat", 3, kGrowsFast, kKey, incrbyfloat),
     server("info", -1, kAnytime),
     whole("keys", 2, kReads),
+    server("larder", -2, container),
+    server("larder|help", 2, kAnytime),
+    server("larder|hotkeys", -2, kAdmin),
+    server("larder|slowlog", -2, kAdmin),
     server("latency", -2, container),
     server("latency|doctor", 2, kAdmin),
     server("latency|help", 2, kAnytime),
@@ -120,11 +130,12 @@ constexpr CommandSpec kTable[] = {
     server("memory|stats", 2, {}),
     data("memory|usage", -3, kReads, kSecond, memory_usage),
     data("mget", -2, kReadsFast, kAll, mget),
-    server("module", -2, {}),
+    server("module", -2, upstream_answers),
     server("monitor", 1, kAdmin),
     data("move", 3, kWritesFast, kKey, move, find_move_keys),
     data("mset", -3, kGrows, kPairs, mset),
     data("msetnx", -3, kGrows, kPairs, msetnx),
+    server("multi", 1, kTransaction | runs_in_multi),
     server("object", -2, container),
     data("object|encoding", 3, kReads, kSecond, object_encoding),
     data("object|freq", 3, kReads, kSecond, object_freq),
@@ -137,12 +148,22 @@ constexpr CommandSpec kTable[] = {
     data("pexpiretime", 2, kReadsFast, kKey, pexpiretime),
     server("ping", -1, fast),
     data("psetex", 4, kGrows, kKey, psetex),
+    server("psubscribe", -2, kSubscription),
     data("pttl", 2, kReadsFast, kKey, pttl),
-    server("quit", -1, kGreeting),
+    server("publish", 3, kPublishing | fast),
+    server("pubsub", -2, container | upstream_answers),
+    server("pubsub|channels", -2, kPublishing),
+    server("pubsub|help", 2, kAnytime | upstream_answers),
+    server("pubsub|numpat", 2, kPublishing),
+    server("pubsub|numsub", -2, kPublishing),
+    server("pubsub|shardchannels", -2, kPublishing),
+    server("pubsub|shardnumsub", -2, kPublishing),
+    server("punsubscribe", -1, kSubscription),
+    server("quit", -1, kGreeting | runs_in_multi),
     whole("randomkey", 1, kReads),
     data("rename", 3, kWrites, kBoth, rename),
     data("renamenx", 3, kWritesFast, kBoth, renamenx),
-    server("reset", 1, kGreeting),
+    server("reset", 1, kGreeting | runs_in_multi),
     server("role", 1, kClient | fast),
     whole("scan", -2, kReads),
     server("select", 2, kAnytime | fast),
@@ -156,23 +177,32 @@ constexpr CommandSpec kTable[] = {
     server("slowlog|help", 2, kAnytime),
     server("slowlog|len", 2, kAnytime | admin),
     server("slowlog|reset", 2, kAnytime | admin),
+    {"spublish", 3, kPublishing | fast, kKey, Runner::connection},
+    {"ssubscribe", -2, kSubscription, kAll, Runner::connection},
     data("strlen", 2, kReadsFast, kKey, strlen),
+    server("subscribe", -2, kSubscription),
     data("substr", 4, kReads, kKey, getrange),
+    {"sunsubscribe", -1, kSubscription, kAll, Runner::connection},
     whole("swapdb", 3, kWritesFast),
+    data("tagadd", -3, kGrowsFast, kKey, tagadd),
+    whole("tagcount", -2, kReads),
+    whole("taginvalidate", -2, kWrites),
+    whole("tagkeys", -2, kReads),
+    data("taglist", 2, kReadsFast, kKey, taglist),
+    data("tagrem", -3, kWritesFast, kKey, tagrem),
     server("time", 1, kAnytime | fast),
     data("touch", -2, kReadsFast, kAll, exists),
     data("ttl", 2, kReadsFast, kKey, ttl),
     data("type", 2, kReadsFast, kKey, type),
     data("unlink", -2, kWritesFast, kAll, del),
-    server("wait", 3, noscript),
+    server("unsubscribe", -1, kSubscription),
+    server("unwatch", 1, kTransaction),
+    server("wait", 3, noscript | upstream_answers),
+    {"watch", -2, kTransaction | runs_in_multi, kAll, Runner::connection},
 };
 
 static_assert(std::ranges::adjacent_find(kTable, std::ranges::greater_equal(), &CommandSpec::name) ==
               std::ranges::end(kTable));
-
-constexpr bool is_subcommand(const CommandSpec& spec) noexcept {
-  return spec.name.find('|') != ByteView::npos;
-}
 
 /// Hash table of the top-level names, built by the compiler: open addressing with linear probing.
 ///
@@ -235,6 +265,12 @@ const CommandSpec* find_subcommand(const CommandSpec& container, ByteView subcom
   for (const CommandSpec* spec = &container + 1; spec != end && is_subcommand(*spec); ++spec)
     if (equals_ignore_case(subcommand, spec->name.substr(prefix))) return spec;
   return nullptr;
+}
+
+const CommandSpec* find_row(std::span<const ByteView> argv) noexcept {
+  const CommandSpec* const spec = find_command(argv[0]);
+  if (!spec || !spec->flags.has(Flag::container) || argv.size() == 1) return spec;
+  return find_subcommand(*spec, argv[1]);
 }
 
 void collect_keys(const CommandSpec& spec, const Call& call, std::vector<KeyRef>& keys) {

@@ -19,8 +19,13 @@ bool redis_is_named(const Settings& settings) {
   return !settings.redis.url.empty() || !settings.redis.cluster_nodes.empty();
 }
 
+/// The nodes of a cluster go before one URL, which may still say how to log in; but for a flag.
+bool names_cluster(const Settings& settings) {
+  return !settings.redis.cluster_nodes.empty() && !set_by_flag(settings, "redis.url");
+}
+
 std::string redis_name(const Settings& settings) {
-  return settings.redis.url.empty() ? "REDIS_CLUSTER_NODES" : name_of(settings, "redis.url");
+  return names_cluster(settings) ? "REDIS_CLUSTER_NODES" : name_of(settings, "redis.url");
 }
 
 std::string_view environment_words(Environment environment) {
@@ -63,22 +68,20 @@ BackendChoice choose_memory(std::string why) {
 
 BackendChoice choose_redis(const Settings& settings, const Wish& wish) {
   const RedisSettings& redis = settings.redis;
-  if (!redis.cluster_nodes.empty() && !set_by_flag(settings, "redis.url"))
-    throw ConfigError(
-        "REDIS_CLUSTER_NODES is set, but this build speaks to one Redis node (Cluster comes later): unset "
-        "it and name the node in REDIS_URL");
-  if (redis.url.empty())
+  if (!redis_is_named(settings))
     throw ConfigError(
         fmt::format("{}, but no Redis is named: set --redis-url, REDIS_URL or redis.url", wish.why));
+  const std::string url = names_cluster(settings) ? cluster_url(redis.cluster_nodes, redis.url) : redis.url;
+  BackendChoice choice{
+      .kind = BackendKind::redis, .address = url, .reason = reason(wish.kind, wish.why, ""), .warning = {}};
   try {
-    static_cast<void>(parse_redis_url(redis.url));
+    const bool tls = parse_redis_target(url).address.tls;
+    if (!tls && settings.redis_tls != TlsSettings{})
+      choice.warning = fmt::format("[redis.tls] is not used: {} does not say rediss", redis_name(settings));
   } catch (const ConfigError& error) {
-    throw ConfigError(fmt::format("{}: {}", name_of(settings, "redis.url"), error.what()));
+    throw ConfigError(fmt::format("{}: {}", redis_name(settings), error.what()));
   }
-  return {.kind = BackendKind::redis,
-          .address = redis.url,
-          .reason = reason(wish.kind, wish.why, ""),
-          .warning = {}};
+  return choice;
 }
 
 std::string postgres_address(const Settings& settings) {
@@ -159,6 +162,22 @@ void check_l1(const Settings& settings, BackendKind kind, std::string_view reaso
 BackendChoice choose_backend(const Settings& settings, bool postgres_binaries_present) {
   BackendChoice choice = choose(settings, postgres_binaries_present);
   check_l1(settings, choice.kind, choice.reason);
+  return choice;
+}
+
+BackendChoice choose_fallback(const Settings& settings, std::string_view problem,
+                              bool postgres_binaries_present) {
+  const std::string why = fmt::format("Redis cannot be reached ({}) and {} names another backend", problem,
+                                      name_of(settings, "redis.fallback"));
+  BackendChoice choice =
+      settings.redis.fallback == Fallback::memory
+          ? choose_memory(reason(BackendKind::memory, why, ""))
+          : choose_postgres(settings, {BackendKind::postgres, why}, postgres_binaries_present);
+  check_l1(settings, choice.kind, choice.reason);
+  if (!choice.warning.empty()) choice.warning += "; ";
+  choice.warning +=
+      fmt::format("Redis cannot be reached ({}): this Larder runs on {} until it is started again", problem,
+                  kind_name(choice.kind));
   return choice;
 }
 

@@ -25,6 +25,12 @@ struct BackendChoice {
 ///         setting contradicts it.
 [[nodiscard]] BackendChoice choose_backend(const Settings& settings, bool postgres_binaries_present);
 
+/// The backend that `redis.fallback` names, as Redis cannot be reached: `problem` says why.
+///
+/// Errors: as choose_backend().
+[[nodiscard]] BackendChoice choose_fallback(const Settings& settings, std::string_view problem,
+                                            bool postgres_binaries_present);
+
 /// "redis", "postgres", "memory"; "auto" while it is open.
 [[nodiscard]] std::string_view kind_name(BackendKind kind) noexcept;
 

@@ -13,7 +13,6 @@
 namespace larder::config {
 namespace {
 
-constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t kLeastL1Bytes = 1ULL << 20;
 
 // PostgreSQL cuts names at 63 bytes; schemas of one process get a suffix.
@@ -119,6 +118,12 @@ Codec<std::string> text() {
   };
 }
 
+Codec<std::optional<std::uint16_t>> port() {
+  Codec<std::uint16_t> number = integer<std::uint16_t>(0, 65535);
+  number.types = {TomlType::string, TomlType::integer};
+  return or_off(std::move(number));
+}
+
 Codec<std::uint64_t> byte_size(std::uint64_t low, std::uint64_t high) {
   const std::string range = high == kMaxBytes
                                 ? fmt::format("of at least {}", byte_size_text(low))
@@ -151,6 +156,20 @@ Codec<std::vector<std::string>> ip_addresses() {
       .types = {TomlType::array, TomlType::string},
       .allowed = "IPv4 and IPv6 addresses, as in \"127.0.0.1\", \"0.0.0.0\" or \"::1\"",
       .parse = parse_ip_addresses,
+      .print = [](const std::vector<std::string>& list) { return fmt::format("{}", fmt::join(list, ",")); },
+  };
+}
+
+Codec<std::vector<std::string>> prefixes() {
+  return {
+      .types = {TomlType::array, TomlType::string},
+      .allowed = "prefixes of keys without commas, as in [\"session:\", \"cart:\"]",
+      .parse = [](std::string_view text) -> std::optional<std::vector<std::string>> {
+        std::vector<std::string> list = split(text, ',');
+        if (!std::ranges::all_of(list, [](const std::string& prefix) { return !prefix.empty(); }))
+          return std::nullopt;
+        return list;
+      },
       .print = [](const std::vector<std::string>& list) { return fmt::format("{}", fmt::join(list, ",")); },
   };
 }
@@ -196,6 +215,20 @@ Codec<std::string> schema_name() {
           fmt::format("at most {} of a-z, 0-9 and _, not starting with a digit or pg_", kMaxSchemaName),
       .parse = [](std::string_view text) -> std::optional<std::string> {
         if (!is_schema_name(text)) return std::nullopt;
+        return std::string(text);
+      },
+      .print = as_is<std::string>,
+  };
+}
+
+Codec<std::string> key_prefix() {
+  constexpr std::size_t kMostBytes = 64;
+  return {
+      .types = {TomlType::string},
+      .allowed = fmt::format("1 to {} bytes without braces", kMostBytes),
+      .parse = [](std::string_view text) -> std::optional<std::string> {
+        const bool has_braces = text.find_first_of("{}") != std::string_view::npos;
+        if (text.empty() || text.size() > kMostBytes || has_braces) return std::nullopt;
         return std::string(text);
       },
       .print = as_is<std::string>,

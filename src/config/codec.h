@@ -88,6 +88,9 @@ Codec<Unit> duration(Unit low, Unit high, BareNumber bare = BareNumber::refused)
   };
 }
 
+/// A TCP port, or "off"; 0 is a free one.
+[[nodiscard]] Codec<std::optional<std::uint16_t>> port();
+
 /// Whatever `codec` takes, and "off".
 template <class T>
 Codec<std::optional<T>> or_off(Codec<T> codec) {
@@ -105,14 +108,18 @@ Codec<std::optional<T>> or_off(Codec<T> codec) {
 
 [[nodiscard]] Codec<bool> boolean();
 [[nodiscard]] Codec<std::string> text();
+inline constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
 [[nodiscard]] Codec<std::uint64_t> byte_size(std::uint64_t low, std::uint64_t high);
 /// A byte size, or "25%" of the memory this process may use.
 [[nodiscard]] Codec<std::uint64_t> memory_share();
 [[nodiscard]] Codec<std::vector<std::string>> ip_addresses();
+[[nodiscard]] Codec<std::vector<std::string>> prefixes();
 [[nodiscard]] Codec<std::string> socket_path();
 [[nodiscard]] Codec<std::uint32_t> file_mode();
 [[nodiscard]] Codec<std::filesystem::path> directory();
 [[nodiscard]] Codec<std::string> schema_name();
+/// Where the names of some keys begin: in a cluster braces would say in which slot they are.
+[[nodiscard]] Codec<std::string> key_prefix();
 /// "HARD SOFT TIME", for example "32mb 8mb 60s"; "0" is no limit.
 [[nodiscard]] Codec<OutputLimit> output_limit();
 

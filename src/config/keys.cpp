@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <limits>
+
+#include "base/units.h"
 
 namespace larder::config {
 namespace {
@@ -13,8 +14,6 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::uint64_t kMegabyte = 1ULL << 20;
-constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::max();
 constexpr unsigned kMaxUnsigned = std::numeric_limits<std::int32_t>::max();
 
 // What a row may add to its member and its codec.
@@ -124,8 +123,10 @@ std::vector<Key> server_keys() {
           {.doc = "The addresses to listen on. An empty list: only the Unix socket.",
            .flag = "--bind",
            .placeholder = "ADDRESS"}),
-      key("server.port", server, &S::port, integer<std::uint16_t>(0, 65535),
-          {.doc = "The TCP port; 0 takes a free one.", .flag = "--port", .placeholder = "PORT"}),
+      key("server.port", server, &S::port, port(),
+          {.doc = "The TCP port; 0 takes a free one. \"off\": none, but for that of [tls].",
+           .flag = "--port",
+           .placeholder = "PORT"}),
       key("server.unixsocket", server, &S::unixsocket, socket_path(),
           {.doc = "The path of a Unix socket to listen on as well; empty: none.",
            .flag = "--unixsocket",
@@ -135,7 +136,10 @@ std::vector<Key> server_keys() {
       key("server.workers", server, &S::workers, integer(0U, 1024U),
           {.doc = "Worker threads; 0: one per core.", .flag = "--workers", .placeholder = "N"}),
       key("server.requirepass", server, &S::requirepass, text(),
-          {.doc = "The password clients must give with AUTH; empty: none.", .secret = Secret::whole}),
+          {.doc = "The password clients must give with AUTH; empty: none. In front of Redis its users log in "
+                  "with "
+                  "their own.",
+           .secret = Secret::whole}),
       key("server.allow_unprotected", server, &S::allow_unprotected, boolean(),
           {.doc = "Listening beyond loopback without a password is refused unless this is true."}),
       key("server.databases", server, &S::databases, integer(1U, 1024U), {.doc = "Databases for SELECT."}),
@@ -168,6 +172,87 @@ std::vector<Key> server_keys() {
   };
 }
 
+Codec<TlsVersion> tls_version() {
+  return choice<TlsVersion>({{"1.2", TlsVersion::tls12}, {"1.3", TlsVersion::tls13}});
+}
+
+std::vector<Key> tls_keys() {
+  using S = TlsSettings;
+  constexpr auto tls = &Settings::tls;
+  constexpr auto server = &Settings::server;
+  return {
+      key("tls.port", server, &ServerSettings::tls_port, port(),
+          {.doc =
+               "The TCP port where clients speak TLS, at the addresses of server.bind; 0 takes a free one.",
+           .flag = "--tls-port",
+           .placeholder = "PORT"}),
+      key("tls.cert_file", tls, &S::cert_file, text(),
+          {.doc = "The certificate shown to clients, with those that lead to its authority.",
+           .flag = "--tls-cert-file",
+           .placeholder = "FILE"}),
+      key("tls.key_file", tls, &S::key_file, text(),
+          {.doc = "Its private key; empty: it is in tls.cert_file.",
+           .flag = "--tls-key-file",
+           .placeholder = "FILE"}),
+      key("tls.key_file_pass", tls, &S::key_file_pass, text(),
+          {.doc = "The password of an encrypted private key.", .secret = Secret::whole}),
+      key("tls.ca_cert_file", tls, &S::ca_cert_file, text(),
+          {.doc = "The authorities that vouch for clients.",
+           .flag = "--tls-ca-cert-file",
+           .placeholder = "FILE"}),
+      key("tls.ca_cert_dir", tls, &S::ca_cert_dir, text(),
+          {.doc = "The same as a directory of files, prepared with openssl rehash."}),
+      key("tls.auth_clients", server, &ServerSettings::tls_auth_clients,
+          choice<TlsClients>({{"yes", TlsClients::yes},
+                              {"optional", TlsClients::optional},
+                              {"no", TlsClients::no},
+                              {"", TlsClients::automatic}}),
+          {.doc = "Whether clients must show a certificate, may show one, or are not asked: \"yes\", "
+                  "\"optional\" or \"no\". Not set: \"yes\" where an authority is named, otherwise \"no\"."}),
+      key("tls.min_version", tls, &S::min_version, tls_version(),
+          {.doc = "The oldest version of TLS that is spoken: \"1.2\" or \"1.3\"."}),
+      key("tls.ciphers", tls, &S::ciphers, text(),
+          {.doc = "The ciphers of TLS 1.2, as openssl ciphers writes them; empty: OpenSSL's choice."}),
+      key("tls.ciphersuites", tls, &S::ciphersuites, text(), {.doc = "The same for TLS 1.3."}),
+      key("tls.handshake_timeout", server, &ServerSettings::tls_handshake_timeout,
+          duration<milliseconds>(100ms, 1h),
+          {.doc = "A client that has not finished its handshake after so long is closed."}),
+  };
+}
+
+std::vector<Key> redis_tls_keys() {
+  using S = TlsSettings;
+  constexpr auto tls = &Settings::redis_tls;
+  constexpr auto redis = &Settings::redis;
+  return {
+      key("redis.tls.ca_cert_file", tls, &S::ca_cert_file, text(),
+          {.doc = "The authorities that vouch for Redis. With neither this nor a directory: those of the "
+                  "system."}),
+      key("redis.tls.ca_cert_dir", tls, &S::ca_cert_dir, text(),
+          {.doc = "The same as a directory of files, prepared with openssl rehash."}),
+      key("redis.tls.verify", redis, &RedisSettings::tls_verify,
+          choice<TlsVerify>({{"full", TlsVerify::full}, {"ca", TlsVerify::ca}, {"none", TlsVerify::none}}),
+          {.doc = "What is asked of Redis' certificate: \"full\", from such an authority and for the host "
+                  "that is "
+                  "dialled; \"ca\", from such an authority; \"none\", nothing, and anybody may listen in."}),
+      key("redis.tls.server_name", redis, &RedisSettings::tls_server_name, text(),
+          {.doc = "The name that Redis' certificate must be for and that it is asked for (SNI), on every "
+                  "node; empty: "
+                  "the host that is dialled."}),
+      key("redis.tls.cert_file", tls, &S::cert_file, text(),
+          {.doc = "The certificate shown to Redis, where it wants one (tls-auth-clients)."}),
+      key("redis.tls.key_file", tls, &S::key_file, text(),
+          {.doc = "Its private key; empty: it is in redis.tls.cert_file."}),
+      key("redis.tls.key_file_pass", tls, &S::key_file_pass, text(),
+          {.doc = "The password of an encrypted private key.", .secret = Secret::whole}),
+      key("redis.tls.min_version", tls, &S::min_version, tls_version(),
+          {.doc = "The oldest version of TLS that is spoken: \"1.2\" or \"1.3\"."}),
+      key("redis.tls.ciphers", tls, &S::ciphers, text(),
+          {.doc = "The ciphers of TLS 1.2, as openssl ciphers writes them; empty: OpenSSL's choice."}),
+      key("redis.tls.ciphersuites", tls, &S::ciphersuites, text(), {.doc = "The same for TLS 1.3."}),
+  };
+}
+
 std::vector<Key> l1_keys() {
   using S = L1Settings;
   constexpr auto l1 = &Settings::l1;
@@ -189,6 +274,29 @@ std::vector<Key> l1_keys() {
           {.doc = "Over a Redis without client tracking (before 6.0) nothing tells of changes: L1 is off, or "
                   "with this set keeps "
                   "what it read for so long and may be that stale."}),
+      key("l1.max_ttl", l1, &S::max_ttl, duration<milliseconds>(0ms, 365 * 24h),
+          {.doc =
+               "In front of redis: the longest time that L1 believes what it has read; 0: as long as the key "
+               "lives. Changes are heard of in any case."}),
+      key("l1.negative_ttl", l1, &S::negative_ttl, duration<milliseconds>(0ms, 365 * 24h),
+          {.doc = "In front of redis: the same for keys that do not exist."}),
+      key("l1.ttl_jitter", l1, &S::ttl_jitter_percent, integer(0U, 90U),
+          {.doc = "l1.max_ttl and l1.negative_ttl are shortened at random by up to so many percent, so that "
+                  "what "
+                  "was read together is not read again all at once."}),
+      key("l1.stale_on_error", l1, &S::stale_on_error, duration<milliseconds>(0ms, 24h),
+          {.doc = "In front of redis: while a node cannot be reached, L1 answers reads with what it had from "
+                  "it, "
+                  "for so long since it was lost; changes made meanwhile are not seen. 0: such reads are "
+                  "errors."}),
+      key("l1.deny", l1, &S::deny, prefixes(),
+          {.doc = "In front of redis: L1 has nothing to do with keys that begin so. Of several prefixes in "
+                  "l1.deny, l1.observe and l1.cache the longest holds."}),
+      key("l1.observe", l1, &S::observe, prefixes(),
+          {.doc =
+               "L1 keeps these keys, but Redis answers; INFO counts in l1_observed_hits what L1 would have "
+               "answered."}),
+      key("l1.cache", l1, &S::cache, prefixes(), {.doc = "Exceptions: L1 keeps and answers these keys."}),
   };
 }
 
@@ -197,8 +305,12 @@ std::vector<Key> redis_keys() {
   constexpr auto redis = &Settings::redis;
   return {
       key("redis.url", redis, &S::url, text(),
-          {.doc =
-               "One Redis: redis://[user:password@]host[:port][/db] or unix://[user:password@]/path[?db=N].",
+          {.doc = "One Redis, or any node of a Redis Cluster: redis://[user:password@]host[:port][/db] or "
+                  "unix://[user:password@]/path[?db=N]. Several nodes of a cluster: "
+                  "redis-cluster://[user:password@]host[:port],host[:port]; REDIS_CLUSTER_NODES=host:port,… "
+                  "says the same. The master that Sentinels know by a name: "
+                  "redis-sentinel://[user:password@]host[:port],host/master-name[/db]. With TLS: rediss://, "
+                  "rediss-cluster:// and rediss-sentinel://, see [redis.tls].",
            .flag = "--redis-url",
            .placeholder = "URL",
            .variables = {"REDIS_URL"},
@@ -211,6 +323,46 @@ std::vector<Key> redis_keys() {
           {.doc = "A connection silent for so long is probed."}),
       key("redis.ping_timeout", redis, &S::ping_timeout, duration<milliseconds>(10ms, 1h),
           {.doc = "A probe not answered for so long: the connection is dead, what L1 holds is void."}),
+      key("redis.breaker_failures", redis, &S::breaker_failures, integer(0U, 1'000'000U),
+          {.doc = "So many time-outs and lost connections of a node in a row open its circuit breaker: "
+                  "requests for it fail at once, until it has answered a probe. 0: never."}),
+      key("redis.breaker_window", redis, &S::breaker_window, duration<milliseconds>(1ms, 1h),
+          {.doc = "They must happen within so long."}),
+      key("redis.breaker_pause", redis, &S::breaker_pause, duration<milliseconds>(10ms, 1h),
+          {.doc = "The pause before the first probe; each one that fails doubles it, up to four times as "
+                  "long."}),
+      key("redis.fallback", redis, &S::fallback,
+          choice<Fallback>({{"none", Fallback::none},
+                            {"database", Fallback::database},
+                            {"postgres", Fallback::database},
+                            {"memory", Fallback::memory}}),
+          {.doc = "Where the data lives when Redis cannot be reached within redis.connect_timeout at start: "
+                  "\"database\" or \"memory\", until Larder is started again; \"none\": there are errors "
+                  "until Redis is there."}),
+      key("redis.max_in_flight", redis, &S::most_in_flight_bytes, byte_size(64 * 1024, kMaxBytes),
+          {.doc = "The bytes of requests without an answer, for each connection to Redis. Beyond it clients "
+                  "are not read from until there is room."}),
+      key("redis.sentinel_user", redis, &S::sentinel_user, text(),
+          {.doc = "The user for the Sentinels themselves, if they ask for one: the login in redis.url is for "
+                  "the master.",
+           .variables = {"REDIS_SENTINEL_USER"}}),
+      key("redis.sentinel_password", redis, &S::sentinel_password, text(),
+          {.doc = "The password for the Sentinels themselves; empty: none.",
+           .variables = {"REDIS_SENTINEL_PASSWORD"},
+           .secret = Secret::whole}),
+      key("redis.private_connections", redis, &S::private_connections, integer(0U, kMaxUnsigned),
+          {.doc = "Connections to Redis that clients may have of their own at once, over all workers: for "
+                  "commands that wait (BLPOP) and from WATCH to EXEC. One more is an error reply."}),
+      key("redis.read_from", redis, &S::read_from,
+          choice<ReadFrom>({{"master", ReadFrom::master}, {"replica", ReadFrom::replica}}),
+          {.doc =
+               "\"replica\": in a cluster and behind Sentinels a replica answers reads that L1 cannot "
+               "answer, "
+               "the master if none works. They may then be older than what the client has written, and fill "
+               "no L1."}),
+      key("redis.tag_prefix", redis, &S::tag_prefix, key_prefix(),
+          {.doc = "The keys in Redis that say which key has which tags have names that begin so; no other "
+                  "key's may. The same for all Larders on a Redis."}),
   };
 }
 
@@ -257,7 +409,8 @@ std::vector<Key> cache_keys() {
 
 std::vector<Key> all_keys() {
   std::vector<Key> all;
-  for (auto* const part : {process_keys, server_keys, l1_keys, redis_keys, postgres_keys, cache_keys})
+  for (auto* const part :
+       {process_keys, server_keys, tls_keys, l1_keys, redis_keys, redis_tls_keys, postgres_keys, cache_keys})
     std::ranges::move(part(), std::back_inserter(all));
   return all;
 }
@@ -267,8 +420,10 @@ constexpr std::array kSections{
     Section{
         "server",
         "Listening, clients and their limits. The names are those of redis.conf where it has the setting."},
+    Section{"tls", "TLS for clients. The names are those of redis.conf without tls-; files are in PEM form."},
     Section{"l1", "The memory tier."},
     Section{"redis", "The backend \"redis\"."},
+    Section{"redis.tls", "TLS on the way to Redis, where redis.url says rediss."},
     Section{"postgres", "The backend \"postgres\"."},
     Section{"cache", "What applications of several tiers agree on."},
 };

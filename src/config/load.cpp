@@ -12,6 +12,7 @@
 #include "config/command_line.h"
 #include "config/keys.h"
 #include "config/nearest.h"
+#include "config/redis_address.h"
 #include "config/toml_file.h"
 
 namespace larder::config {
@@ -144,14 +145,47 @@ std::filesystem::path default_data_dir(const Variables& variables) {
   return "/var/lib/larder";
 }
 
+/// Also where another backend is chosen: what nobody notices today is an outage on the day it is needed.
+/// DATABASE_URL is not looked at: it may be another program's, and another database's.
+void check_redis_addresses(const Settings& settings) {
+  const auto check = [](const std::string& name, const std::string& url) {
+    try {
+      static_cast<void>(parse_redis_target(url));
+    } catch (const ConfigError& error) {
+      throw ConfigError(fmt::format("{}: {}", name, error.what()));
+    }
+  };
+  const RedisSettings& redis = settings.redis;
+  if (!redis.url.empty()) check(name_of(settings, "redis.url"), redis.url);
+  if (redis.cluster_nodes.empty()) return;
+  check("REDIS_CLUSTER_NODES", cluster_url(redis.cluster_nodes, ""));
+  if (!has_ports(redis.cluster_nodes))
+    throw ConfigError("REDIS_CLUSTER_NODES: a node has no port: they are written host:port,host:port");
+}
+
 bool is_loopback(const std::string& address) {
   return address.starts_with("127.") || address == "::1";
 }
 
+void check_tls(const Settings& settings) {
+  const auto require = [&settings](std::string_view wanting, std::string_view missing) {
+    throw ConfigError(fmt::format("{} is set, but {} is not", name_of(settings, wanting), missing));
+  };
+  if (settings.server.tls_port && settings.tls.cert_file.empty()) require("tls.port", "tls.cert_file");
+  const TlsClients clients = settings.server.tls_auth_clients;
+  const bool asks = clients == TlsClients::yes || clients == TlsClients::optional;
+  if (asks && settings.tls.ca_cert_file.empty() && settings.tls.ca_cert_dir.empty())
+    require("tls.auth_clients", "tls.ca_cert_file or tls.ca_cert_dir");
+  if (!settings.redis_tls.key_file.empty() && settings.redis_tls.cert_file.empty())
+    require("redis.tls.key_file", "redis.tls.cert_file");
+}
+
 void check_listeners(const Settings& settings) {
   const ServerSettings& server = settings.server;
-  if (server.bind.empty() && server.unixsocket.empty())
-    throw ConfigError("server.bind is empty and server.unixsocket is not set: there is nothing to listen on");
+  const bool has_port = server.port.has_value() || server.tls_port.has_value();
+  if ((server.bind.empty() || !has_port) && server.unixsocket.empty())
+    throw ConfigError(fmt::format("{} and server.unixsocket is not set: there is nothing to listen on",
+                                  has_port ? "server.bind is empty" : "server.port and tls.port are off"));
   const auto open = std::ranges::find_if_not(server.bind, is_loopback);
   if (open == server.bind.end() || !server.requirepass.empty() || server.allow_unprotected) return;
   throw ConfigError(
@@ -176,12 +210,15 @@ Settings load(int argc, const char* const* argv, const Variables& variables) {
   const CommandLine line = parse_command_line(argc, argv);
   Settings settings;
   settings.task = line.task;
+  settings.config_file = line.config_file;
   if (line.task == Settings::Task::print_help || line.task == Settings::Task::print_version) return settings;
   if (!line.config_file.empty()) apply_file(settings, line.config_file);
   apply_flags(settings, line);
   apply_variables(settings, variables);
   if (settings.postgres.data_dir.empty()) settings.postgres.data_dir = default_data_dir(variables);
   check_listeners(settings);
+  check_tls(settings);
+  check_redis_addresses(settings);
   return settings;
 }
 

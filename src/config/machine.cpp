@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/units.h"
+
 namespace larder::config {
 namespace {
 
@@ -14,7 +16,6 @@ namespace fs = std::filesystem;
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kFallbackBytes = 1ULL << 30;
-constexpr std::uint64_t kMegabyte = 1ULL << 20;
 
 std::uint64_t number_or_no_limit(std::string_view text) {
   std::uint64_t number = 0;

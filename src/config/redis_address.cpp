@@ -1,7 +1,6 @@
 #include "config/redis_address.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 
@@ -15,12 +14,13 @@ namespace {
 
 constexpr unsigned kMaxDb = 1'000'000;
 constexpr std::string_view kForms =
-    "it must be redis://[user:password@]host[:port][/db] or unix://[user:password@]/path[?db=N]";
-constexpr std::string_view kOneNode =
-    "this build speaks to one Redis node, over TCP or a Unix socket without TLS; Cluster, Sentinel and TLS "
-    "come later";
-constexpr std::array<std::string_view, 4> kLaterSchemes{"rediss", "redis-cluster", "rediss-cluster",
-                                                        "redis-sentinel"};
+    "it must be redis://[user:password@]host[:port][/db], redis-cluster://[user:password@]host[:port],…, "
+    "redis-sentinel://[user:password@]host[:port],…/master-name[/db] (all with TLS: rediss…) or "
+    "unix://[user:password@]/path[?db=N]";
+constexpr std::string_view kPlain = "redis://", kTls = "rediss://";
+constexpr std::string_view kCluster = "redis-cluster://", kTlsCluster = "rediss-cluster://";
+constexpr std::string_view kSentinel = "redis-sentinel://", kTlsSentinel = "rediss-sentinel://";
+constexpr std::uint16_t kSentinelPort = 26379;
 
 // The text before `separator`, which is taken off `rest` together with it; all of it when there is none.
 std::string_view take_until(std::string_view& rest, std::size_t separator) {
@@ -88,6 +88,23 @@ void parse_host_and_port(std::string_view text, RedisAddress& out) {
   if (!text.empty()) out.port = parse_port(text.substr(1));
 }
 
+/// Takes the login off `authority`, which is left with the hosts.
+void take_user_info(std::string_view& authority, RedisAddress& out) {
+  if (const std::size_t at = authority.rfind('@'); at != authority.npos)
+    parse_user_info(take_until(authority, at), out);
+}
+
+/// `host[:port][,host[:port]…]`, at least one.
+std::vector<RedisSeed> parse_hosts(std::string_view text, std::uint16_t default_port) {
+  std::vector<RedisSeed> hosts;
+  do {
+    RedisAddress node{.host = {}, .port = default_port, .path = {}, .user = {}, .password = {}};
+    parse_host_and_port(take_until(text, text.find(',')), node);
+    hosts.push_back({std::move(node.host), node.port});
+  } while (!text.empty());
+  return hosts;
+}
+
 void parse_parameters(std::string_view query, RedisAddress& out) {
   for (const std::string& parameter : split(query, '&')) {
     const std::string_view text = parameter;
@@ -97,10 +114,35 @@ void parse_parameters(std::string_view query, RedisAddress& out) {
   }
 }
 
-void refuse_scheme(std::string_view scheme) {
-  if (std::ranges::count(kLaterSchemes, scheme) != 0)
-    throw ConfigError(fmt::format("{}:// is not possible yet: {}", scheme, kOneNode));
-  throw ConfigError(fmt::format("{}:// is not known; {}", scheme, kForms));
+RedisTarget parse_cluster(std::string_view path) {
+  RedisTarget target;
+  target.is_cluster = true;
+  std::string_view authority = path.substr(0, path.find('/'));
+  path.remove_prefix(authority.size());
+  if (path.size() > 1 && path != "/0")
+    throw ConfigError("a cluster has no databases but 0: nothing may follow the nodes");
+  take_user_info(authority, target.address);
+  target.more_seeds = parse_hosts(authority, target.address.port);
+  target.address.host = std::move(target.more_seeds.front().host);
+  target.address.port = target.more_seeds.front().port;
+  target.more_seeds.erase(target.more_seeds.begin());
+  return target;
+}
+
+RedisTarget parse_sentinels(std::string_view query) {
+  RedisTarget target;
+  std::string_view path = take_until(query, query.find('?'));
+  parse_parameters(query, target.address);
+  std::string_view authority = take_until(path, path.find('/'));
+  take_user_info(authority, target.address);
+  target.sentinels = parse_hosts(authority, kSentinelPort);
+  target.master_name = percent_decode(take_until(path, path.find('/')));
+  if (target.master_name.empty())
+    throw ConfigError(
+        "the name that the Sentinels have for the master is missing: it follows them, as in "
+        "redis-sentinel://host:26379/mymaster");
+  if (!path.empty()) target.address.db = parse_db(path);
+  return target;
 }
 
 }  // namespace
@@ -110,7 +152,9 @@ RedisAddress parse_redis_url(std::string_view url) {
   const std::size_t scheme_end = url.find("://");
   if (scheme_end == url.npos) throw ConfigError(fmt::format("there is no \"://\" in it; {}", kForms));
   const std::string_view scheme = url.substr(0, scheme_end);
-  if (scheme != "redis" && scheme != "unix") refuse_scheme(scheme);
+  if (scheme != "redis" && scheme != "rediss" && scheme != "unix")
+    throw ConfigError(fmt::format("{}:// is not known; {}", scheme, kForms));
+  address.tls = scheme == "rediss";
 
   std::string_view query = url.substr(scheme_end + 3);
   std::string_view path = take_until(query, query.find('?'));
@@ -118,8 +162,7 @@ RedisAddress parse_redis_url(std::string_view url) {
 
   std::string_view authority = path.substr(0, path.find('/'));
   path.remove_prefix(authority.size());
-  if (const std::size_t at = authority.rfind('@'); at != authority.npos)
-    parse_user_info(take_until(authority, at), address);
+  take_user_info(authority, address);
 
   if (scheme == "unix") {
     if (!authority.empty() || path.empty())
@@ -130,6 +173,49 @@ RedisAddress parse_redis_url(std::string_view url) {
   parse_host_and_port(authority, address);
   if (path.size() > 1) address.db = parse_db(path.substr(1));
   return address;
+}
+
+RedisTarget parse_redis_target(std::string_view url) {
+  const bool tls = url.starts_with("rediss");
+  const bool is_cluster = url.starts_with(tls ? kTlsCluster : kCluster);
+  if (!is_cluster && !url.starts_with(tls ? kTlsSentinel : kSentinel))
+    return {.address = parse_redis_url(url), .more_seeds = {}, .sentinels = {}, .master_name = {}};
+  const std::string_view rest = url.substr(url.find("://") + 3);
+  RedisTarget target = is_cluster ? parse_cluster(rest) : parse_sentinels(rest);
+  target.address.tls = tls;
+  return target;
+}
+
+std::string cluster_url(std::string_view nodes, std::string_view login_url) {
+  std::string joined;
+  bool names_scheme = false, tls = false;
+  for (const std::string& part : split(nodes, ',')) {
+    std::string_view node = part;
+    node.remove_prefix(std::min(node.find_first_not_of(' '), node.size()));
+    node.remove_suffix(node.size() - (node.find_last_not_of(' ') + 1));
+    for (const std::string_view scheme : {kPlain, kTls}) {
+      if (!node.starts_with(scheme)) continue;
+      node.remove_prefix(scheme.size());
+      names_scheme = true;
+      tls = tls || scheme == kTls;
+    }
+    if (!joined.empty()) joined += ',';
+    joined += node;
+  }
+  const std::size_t start = login_url.find("://"), at = login_url.rfind('@');
+  const bool lends = joined.find('@') == joined.npos && start != login_url.npos && at != login_url.npos;
+  const std::string_view login = lends ? login_url.substr(start + 3, at - start - 2) : std::string_view();
+  if (!names_scheme) tls = login_url.starts_with("rediss");
+  return fmt::format("{}{}{}", tls ? kTlsCluster : kCluster, login, joined);
+}
+
+bool has_ports(std::string_view nodes) {
+  return std::ranges::all_of(split(nodes, ','), [](std::string_view node) {
+    if (const std::size_t scheme = node.find("://"); scheme != node.npos) node.remove_prefix(scheme + 3);
+    node.remove_prefix(node.rfind('@') + 1);  // npos + 1 is 0
+    const std::size_t colon = node.rfind(':'), bracket = node.rfind(']');
+    return colon != node.npos && (bracket == node.npos || bracket < colon);
+  });
 }
 
 }  // namespace larder::config

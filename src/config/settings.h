@@ -28,6 +28,10 @@ enum class Environment { unset, production, development, test };
 enum class BackendKind { automatic, redis, postgres, memory };
 enum class Eviction { s3fifo, lru, noeviction };
 enum class Durability { unlogged, durable };
+enum class Fallback { none, database, memory };
+enum class TlsVersion { tls12, tls13 };
+enum class TlsClients { automatic, no, optional, yes };  // whose certificates are asked for
+enum class TlsVerify { full, ca, none };                 // of a server's certificate
 
 /// Bounds of what may wait to be sent to one client; 0 is no bound.
 struct OutputLimit {
@@ -38,10 +42,23 @@ struct OutputLimit {
   bool operator==(const OutputLimit&) const = default;
 };
 
+/// Certificates and rules of one direction of TLS; files in PEM form, empty: none.
+struct TlsSettings {
+  std::string cert_file, key_file, key_file_pass;  // our own; without key_file the key is in cert_file
+  std::string ca_cert_file, ca_cert_dir;           // who vouches for the other side
+  TlsVersion min_version = TlsVersion::tls12;
+  std::string ciphers, ciphersuites;  // up to TLS 1.2, from 1.3 on; empty: OpenSSL's
+
+  bool operator==(const TlsSettings&) const = default;
+};
+
 struct ServerSettings {
   std::vector<std::string> bind{"127.0.0.1"};
-  std::uint16_t port = 6379;  // 0: a free one
-  std::string unixsocket;     // empty: none
+  std::optional<std::uint16_t> port = 6379;             // 0: a free one; none: TLS or the Unix socket only
+  std::optional<std::uint16_t> tls_port;                // 0: a free one
+  TlsClients tls_auth_clients = TlsClients::automatic;  // yes when there is a CA, otherwise no
+  std::chrono::milliseconds tls_handshake_timeout{10'000};
+  std::string unixsocket;  // empty: none
   std::uint32_t unixsocket_mode = 0700;
   unsigned workers = 0;  // 0: one per core, see worker_count()
   std::string requirepass;
@@ -62,16 +79,36 @@ struct ServerSettings {
 struct L1Settings {
   std::uint64_t memory_bytes = memory_share_bytes(25);  // 0: off
   Eviction eviction = Eviction::s3fifo;
-  std::chrono::milliseconds untracked_ttl{0};  // 0: no L1 over a Redis that cannot track
+  std::chrono::milliseconds untracked_ttl{0};   // 0: no L1 over a Redis that cannot track
+  std::chrono::milliseconds max_ttl{0};         // 0: as long as the key lives
+  std::chrono::milliseconds negative_ttl{0};    // the same for keys that do not exist
+  std::chrono::milliseconds stale_on_error{0};  // 0: never
+  unsigned ttl_jitter_percent = 10;
+  std::vector<std::string> cache, observe, deny;  // prefixes; the longest wins
 };
+
+/// Which nodes of a cluster, or behind Sentinels, answer reads.
+enum class ReadFrom { master, replica };
 
 struct RedisSettings {
   std::string url;
-  std::string cluster_nodes;  // known, so that it can be refused
+  std::string cluster_nodes;  // REDIS_CLUSTER_NODES; goes before `url`
+  std::string sentinel_user;  // of the Sentinels themselves
+  std::string sentinel_password;
   std::chrono::milliseconds connect_timeout{2'000};
   std::chrono::milliseconds command_timeout{5'000};
   std::chrono::milliseconds ping_interval{1'000};
   std::chrono::milliseconds ping_timeout{2'000};
+  unsigned breaker_failures = 5;  // 0: no circuit breaker
+  std::chrono::milliseconds breaker_window{30'000};
+  std::chrono::milliseconds breaker_pause{500};
+  Fallback fallback = Fallback::none;
+  std::uint64_t most_in_flight_bytes = 64ULL << 20;
+  TlsVerify tls_verify = TlsVerify::full;
+  std::string tls_server_name;  // empty: the host that is dialled
+  unsigned private_connections = 1'000;
+  ReadFrom read_from = ReadFrom::master;
+  std::string tag_prefix = "larder:tags:";
 };
 
 struct PostgresSettings {
@@ -107,12 +144,15 @@ struct Settings {
   enum class Task { serve, check_config, print_help, print_version };
 
   Task task = Task::serve;
+  std::string config_file;  // empty: none
   Environment environment = Environment::unset;
   BackendKind backend = BackendKind::automatic;
   LogLevel log_level = LogLevel::info;
   ServerSettings server;
+  TlsSettings tls;  // of clients
   L1Settings l1;
   RedisSettings redis;
+  TlsSettings redis_tls;
   PostgresSettings postgres;
   CacheSettings cache;
 

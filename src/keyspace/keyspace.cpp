@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "keyspace/answers.h"
 #include "keyspace/shard.h"
 
 namespace larder {
@@ -17,7 +18,7 @@ constexpr std::size_t kMaxSources =
 constexpr std::uint64_t kSmallestShard =
     1 << 20;  // an L1 of a few MiB stays one FIFO: S3-FIFO wants ~1000 entries
 constexpr std::uint64_t kMostShards = 64;
-constexpr int kScanShift = 32;  // a cursor is shard number · 2^32 + hash in the shard
+constexpr std::size_t kMostAnswerBytes = 32 * 1024;  // of one key, unless the newest alone is bigger
 
 std::uint64_t shard_count_for(std::uint64_t budget_bytes) {
   return std::clamp<std::uint64_t>(std::bit_floor(budget_bytes / kSmallestShard + 1), 1, kMostShards);
@@ -35,7 +36,7 @@ Keyspace::Keyspace(const Options& options)
       eviction_(options.eviction),
       shard_bits_(std::countr_zero(shard_count_for(options.budget_bytes))),
       stripes_(std::make_unique<std::atomic<std::uint32_t>[]>(kStripes)),
-      sources_(std::make_unique<std::atomic<std::uint32_t>[]>(kMaxSources)) {
+      sources_(std::make_unique<Source[]>(kMaxSources)) {
   for (int i = 0; i < 1 << shard_bits_; ++i)
     shards_.push_back(std::make_unique<Shard>(options.databases, shard_bits_, total_bytes_));
   for (int db = 0; db < options.databases; ++db) physical_db_.push_back(db);
@@ -53,25 +54,64 @@ Shard& Keyspace::shard_of(std::uint64_t hash) noexcept {
 
 // --- as an L1 ---
 
-Lookup Keyspace::read(const KeyRef& key, UnixMs now_ms, FunctionRef<void(const Item&)> visit) {
+Lookup Keyspace::read(const KeyRef& key, UnixMs now_ms, FunctionRef<void(const Item&)> visit,
+                      ByteView question) {
   Shard& shard = shard_of(key.hash);
   const std::uint32_t hash = hash_in_shard(key.hash, shard_bits_);
   const std::lock_guard lock(shard.mutex);
   Record* record = shard.find(physical(key.db), hash, key.bytes);
-  if (record != nullptr && (record->is_expired(now_ms) || is_void(*record))) {
+  if (record != nullptr && is_worthless(*record, now_ms)) {
     shard.counters.expired.add(record->is_expired(now_ms) ? 1 : 0);
     shard.erase(*record, hash);
     record = nullptr;
   }
-  if (record == nullptr) {
+  const std::optional<Item> item =
+      record == nullptr ? std::nullopt : shown(*record, question, now_ms, Trust::current);
+  if (!item) {
     shard.counters.misses.add();
     return Lookup::miss;
   }
   shard.counters.hits.add();
   shard.touch(*record, eviction());
-  if (record->is_absent()) return Lookup::absent;
-  visit(item_of(*record));
+  if (item->type == Type::none) return Lookup::absent;
+  visit(*item);
   return Lookup::hit;
+}
+
+Lookup Keyspace::read_stale(const KeyRef& key, UnixMs now_ms, FunctionRef<void(const Item&)> visit,
+                            ByteView question) {
+  Shard& shard = shard_of(key.hash);
+  const std::lock_guard lock(shard.mutex);
+  const Record* record = shard.find(physical(key.db), hash_in_shard(key.hash, shard_bits_), key.bytes);
+  if (record == nullptr || record->is_expired(now_ms)) return Lookup::miss;
+  const std::optional<Item> item = shown(*record, question, now_ms, Trust::stale_too);
+  if (!item) return Lookup::miss;
+  if (item->type == Type::none) return Lookup::absent;
+  visit(*item);
+  return Lookup::hit;
+}
+
+bool Keyspace::knows(const KeyRef& key, UnixMs now_ms, ByteView question) {
+  Shard& shard = shard_of(key.hash);
+  const std::lock_guard lock(shard.mutex);
+  const Record* record = shard.find(physical(key.db), hash_in_shard(key.hash, shard_bits_), key.bytes);
+  return record != nullptr && !record->is_expired(now_ms) && shown(*record, question, now_ms, Trust::current);
+}
+
+/// What a live record says to a reader; nothing when it is void for that reader, or has no answer to the
+/// question.
+std::optional<Item> Keyspace::shown(const Record& record, ByteView question, UnixMs now_ms,
+                                    Trust trust) const noexcept {
+  if (record.layout().stamp && !is_trusted(record.stamp(), now_ms, trust)) return std::nullopt;
+  Item item = item_of(record);
+  if (item.type != Type::answers) return item;
+  Answers answers(item.value);
+  while (const auto entry = answers.next()) {
+    if (entry->question != question || !is_trusted(entry->stamp, now_ms, trust)) continue;
+    item.value = entry->reply;
+    return item;
+  }
+  return std::nullopt;
 }
 
 Epoch Keyspace::epoch(std::uint64_t hash) const noexcept {
@@ -92,26 +132,73 @@ bool Keyspace::fill_absent(const KeyRef& key, UnixMs expire_at, Epoch noted, Sou
 bool Keyspace::fill_record(const KeyRef& key, const Item& item, Epoch noted, Stamp stamp) {
   if (!enabled()) return false;
   Shard& shard = shard_of(key.hash);
-  const Record::Layout layout{item.expire_at != kNoExpiry, true};
-  const bool fits = Record::size_for(layout, key.bytes.size(), item.value.size()) <= share() / 8;
   {
     const std::lock_guard lock(shard.mutex);
-    // Whoever moves the epoch erases under this lock afterwards: seen unmoved here means the erasure is still
-    // to come.
-    if (!fits || epoch(key.hash) != noted || !is_current(stamp)) {
+    if (!may_fill(epoch(key.hash), noted, stamp, key.bytes.size() + item.value.size())) {
       shard.counters.refused_fills.add();
       return false;
     }
-    Record& record = shard.put(physical(key.db), hash_in_shard(key.hash, shard_bits_), key.bytes, layout,
-                               item.value.size(), eviction());
-    std::ranges::copy(item.value, record.value_data());
-    if (layout.expiry) record.set_expire_at(item.expire_at);
-    if (item.type == Type::none) record.mark_absent();
-    record.set_stamp(stamp);
-    shard.counters.fills.add();
+    put_filled(shard, key, item, stamp);
   }
   enforce_budget(shard);
   return true;
+}
+
+bool Keyspace::fill_answer(const KeyRef& key, const Answer& answer, UnixMs expire_at, Epoch noted,
+                           SourceId source, std::uint32_t source_generation) {
+  if (!enabled()) return false;
+  static thread_local Bytes packed;
+  const Stamp stamp{source, source_generation};
+  Shard& shard = shard_of(key.hash);
+  {
+    const std::lock_guard lock(shard.mutex);
+    if (!may_fill(epoch(key.hash), noted, stamp, key.bytes.size() + Answers::size_of(answer))) {
+      shard.counters.refused_fills.add();
+      return false;
+    }
+    packed.clear();
+    Answers::append(packed, answer, stamp);
+    expire_at = collect_answers(shard, key, answer.question, expire_at, packed);
+    put_filled(shard, key, {packed, expire_at, Type::answers}, stamp);
+  }
+  if (packed.capacity() > 2 * kMostAnswerBytes) Bytes().swap(packed);
+  enforce_budget(shard);
+  return true;
+}
+
+/// Whoever moves the epoch erases under the shard's lock afterwards: seen unmoved under that lock means the
+/// erasure is still to come.
+bool Keyspace::may_fill(Epoch now, Epoch noted, Stamp stamp, std::size_t bytes) const noexcept {
+  return now == noted && is_current(stamp) && Record::size_for({true, true}, 0, bytes) <= share() / 8;
+}
+
+void Keyspace::put_filled(Shard& shard, const KeyRef& key, const Item& item, Stamp stamp) {
+  const Record::Layout layout{item.expire_at != kNoExpiry, true};
+  Record& record = shard.put(physical(key.db), hash_in_shard(key.hash, shard_bits_), key.bytes, layout,
+                             item.value.size(), eviction());
+  std::ranges::copy(item.value, record.value_data());
+  if (layout.expiry) record.set_expire_at(item.expire_at);
+  if (item.type == Type::none) record.mark_absent();
+  if (item.type == Type::answers) record.mark_answers();
+  record.set_stamp(stamp);
+  shard.counters.fills.add();
+}
+
+/// Appends the answers that the key has to other questions, as long as there is room; returns until when all
+/// of them are believed.
+UnixMs Keyspace::collect_answers(Shard& shard, const KeyRef& key, ByteView question, UnixMs expire_at,
+                                 Bytes& kept) const {
+  const Record* old = shard.find(physical(key.db), hash_in_shard(key.hash, shard_bits_), key.bytes);
+  if (old == nullptr || old->type() != Type::answers || is_void(*old)) return expire_at;
+  const std::size_t most = std::min<std::size_t>(kMostAnswerBytes, share() / 16);
+  Answers answers(old->value());
+  while (const auto entry = answers.next()) {
+    if (entry->question == question || !is_current(entry->stamp)) continue;
+    if (kept.size() + entry->whole.size() > most) break;
+    kept.append(entry->whole);
+  }
+  // The key was not written in between: two times that differ are one, told twice with the clock's error.
+  return sooner(expire_at, old->expire_at());
 }
 
 Epoch Keyspace::move_epoch(std::uint64_t hash) noexcept {
@@ -158,15 +245,48 @@ SourceId Keyspace::add_source() {
 }
 
 void Keyspace::void_source(SourceId source) noexcept {
-  sources_[source].fetch_add(1, std::memory_order_acq_rel);
+  const std::lock_guard lock(sources_mutex_);
+  sources_[source].stale_until.store(0, std::memory_order_release);
+  sources_[source].generation.fetch_add(1, std::memory_order_acq_rel);
+}
+
+void Keyspace::lose_source(SourceId id, UnixMs stale_until) noexcept {
+  const std::lock_guard lock(sources_mutex_);
+  Source& source = sources_[id];
+  const std::uint32_t lost = source.generation.load(std::memory_order_relaxed);
+  if (source.stale_until.load(std::memory_order_relaxed) == 0) {
+    source.stale_generation.store(lost, std::memory_order_release);
+    source.stale_until.store(stale_until, std::memory_order_release);
+  }
+  source.generation.store(lost + 1, std::memory_order_release);
+}
+
+void Keyspace::forget_stale(SourceId source) noexcept {
+  const std::lock_guard lock(sources_mutex_);
+  sources_[source].stale_until.store(0, std::memory_order_release);
 }
 
 std::uint32_t Keyspace::source_generation(SourceId source) const noexcept {
-  return sources_[source].load(std::memory_order_acquire);
+  return sources_[source].generation.load(std::memory_order_acquire);
 }
 
 bool Keyspace::is_current(Stamp stamp) const noexcept {
   return source_generation(stamp.source) == stamp.generation;
+}
+
+bool Keyspace::is_stale(Stamp stamp, UnixMs now_ms) const noexcept {
+  const Source& source = sources_[stamp.source];
+  return source.stale_until.load(std::memory_order_acquire) > now_ms &&
+         source.stale_generation.load(std::memory_order_acquire) == stamp.generation;
+}
+
+bool Keyspace::is_trusted(Stamp stamp, UnixMs now_ms, Trust trust) const noexcept {
+  return is_current(stamp) || (trust == Trust::stale_too && is_stale(stamp, now_ms));
+}
+
+/// Nobody will be shown it again.
+bool Keyspace::is_worthless(const Record& record, UnixMs now_ms) const noexcept {
+  return record.is_expired(now_ms) || (is_void(record) && !is_stale(record.stamp(), now_ms));
 }
 
 bool Keyspace::is_void(const Record& record) const noexcept {
@@ -283,7 +403,7 @@ std::size_t Keyspace::sweep_shard(Shard& shard, std::size_t& slots, UnixMs now_m
     for (; slot != RecordTable::kNone && slots > 0; --slots) {
       Record& record = *table.at(slot);
       hash = table.hash_at(slot);
-      if (record.is_expired(now_ms) || is_void(record)) {
+      if (is_worthless(record, now_ms)) {
         shard.counters.expired.add();
         shard.erase(record, hash);  // the next record may have moved into this slot, or the table shrunk
         slot = table.first_from(hash);
@@ -298,14 +418,14 @@ std::size_t Keyspace::sweep_shard(Shard& shard, std::size_t& slots, UnixMs now_m
 }
 
 void Keyspace::enforce_budget(Shard& nearest) noexcept {
-  if (eviction() == Eviction::none || used_bytes() <= budget_bytes()) return;
+  if (eviction() == Eviction::none || !is_over_budget()) return;
   const auto worthless = [this](const Record& record) { return is_void(record); };
   // The shard that grew gives first; then any that holds more than its share: while the sum is too big, there
   // is one.
-  for (std::size_t i = 0; i <= shards_.size() && used_bytes() > budget_bytes(); ++i) {
+  for (std::size_t i = 0; i <= shards_.size() && is_over_budget(); ++i) {
     Shard& shard = i == 0 ? nearest : *shards_[evict_position_.fetch_add(1) % shards_.size()];
     const std::lock_guard lock(shard.mutex);
-    while (used_bytes() > budget_bytes() && shard.used() > share() && shard.evict(eviction(), worthless))
+    while (is_over_budget() && shard.used() > share() && shard.evict(eviction(), worthless))
       shard.counters.evictions.add();
   }
 }

@@ -12,11 +12,13 @@
 #include "base/clock.h"
 #include "base/function_ref.h"
 #include "keyspace/records.h"
+#include "keyspace/running_invalidations.h"
 
 namespace larder {
 
 class Record;
 class Shard;
+struct Answer;
 struct Stamp;
 
 enum class Eviction : std::uint8_t {
@@ -65,7 +67,18 @@ class Keyspace {
 
   /// Shows a valid, live record to `visit` under the shard's lock: copy what you need, quickly. Counts hits
   /// and misses.
-  Lookup read(const KeyRef& key, UnixMs now_ms, FunctionRef<void(const Item&)> visit);
+  ///
+  /// A record of answers is shown as an item whose value is the answer to `question`; without that answer, or
+  /// without a question, it is a miss.
+  Lookup read(const KeyRef& key, UnixMs now_ms, FunctionRef<void(const Item&)> visit, ByteView question = {});
+
+  /// As read(), but shows also a record that is void only because its source was lost (lose_source()). Counts
+  /// nothing.
+  Lookup read_stale(const KeyRef& key, UnixMs now_ms, FunctionRef<void(const Item&)> visit,
+                    ByteView question = {});
+
+  /// Whether read() would find something. Counts nothing and shows nothing.
+  [[nodiscard]] bool knows(const KeyRef& key, UnixMs now_ms, ByteView question = {});
 
   /// The key's epoch: note it before a read is sent, hand it to fill().
   [[nodiscard]] Epoch epoch(std::uint64_t hash) const noexcept;
@@ -74,6 +87,11 @@ class Keyspace {
   /// big for L1.
   bool fill(const KeyRef& key, ByteView value, UnixMs expire_at, Epoch noted, SourceId source,
             std::uint32_t source_generation);
+
+  /// Stores what a backend answered to a read of the key that is no plain GET, beside the answers the key
+  /// already has. The oldest ones go when they take too much.
+  bool fill_answer(const KeyRef& key, const Answer& answer, UnixMs expire_at, Epoch noted, SourceId source,
+                   std::uint32_t source_generation);
 
   /// Stores that the key does not exist; `expire_at` bounds how long that is believed.
   bool fill_absent(const KeyRef& key, UnixMs expire_at, Epoch noted, SourceId source,
@@ -95,6 +113,13 @@ class Keyspace {
 
   /// All entries of the source are void from now on; fills with the old generation are refused.
   void void_source(SourceId source) noexcept;
+
+  /// As void_source(), because nothing tells of changes any more. Until `stale_until` read_stale() still
+  /// shows what is not voided in another way. Called again in the same outage: the first `stale_until` holds.
+  void lose_source(SourceId source, UnixMs stale_until) noexcept;
+
+  /// The outage is over: what was lost is lost for good.
+  void forget_stale(SourceId source) noexcept;
 
   /// The generation to pass to fill(); odd or even has no meaning, it only moves.
   [[nodiscard]] std::uint32_t source_generation(SourceId source) const noexcept;
@@ -121,6 +146,17 @@ class Keyspace {
   std::uint64_t scan(int db, std::uint64_t cursor, std::size_t count, UnixMs now_ms,
                      FunctionRef<void(ByteView key, const Item&)> visit);
 
+  /// How many live records the query means.
+  [[nodiscard]] std::uint64_t count_tagged(int db, const TagQuery& query, UnixMs now_ms);
+
+  /// One step of a walk over the live records that the query means, as scan().
+  std::uint64_t scan_tagged(int db, const TagQuery& query, std::uint64_t cursor, std::size_t count,
+                            UnixMs now_ms, FunctionRef<void(ByteView key)> visit);
+
+  /// Frees every record that the query means and that was written before the call, one shard after the other;
+  /// returns how many of them were live.
+  std::uint64_t invalidate(int db, const TagQuery& query, UnixMs now_ms);
+
   /// A live key picked at random (uniform over the hash space); false when the database is empty.
   bool random_key(int db, UnixMs now_ms, Bytes& key);
 
@@ -145,6 +181,8 @@ class Keyspace {
   void reset_counters() noexcept;
 
  private:
+  static constexpr int kScanShift = 32;  // a cursor is shard number · 2^32 + hash in the shard
+
   [[nodiscard]] std::size_t shard_index(std::uint64_t hash) const noexcept;
   [[nodiscard]] Shard& shard_of(std::uint64_t hash) noexcept;
   [[nodiscard]] std::uint32_t hash_in(const KeyRef& key) const noexcept {
@@ -155,12 +193,32 @@ class Keyspace {
   [[nodiscard]] std::uint64_t share() const noexcept { return budget_bytes_ >> shard_bits_; }
   [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_all() const;
 
+  /// Which records a reader accepts.
+  enum class Trust : std::uint8_t { current, stale_too };
+
+  /// Whose word some records rest on.
+  struct Source {
+    std::atomic<std::uint32_t> generation{0};
+    std::atomic<std::uint32_t> stale_generation{0};  ///< of the records that were lost
+    std::atomic<UnixMs> stale_until{0};              ///< 0: none were
+  };
+
   bool fill_record(const KeyRef& key, const Item& item, Epoch noted, Stamp stamp);
+  [[nodiscard]] bool may_fill(Epoch now, Epoch noted, Stamp stamp, std::size_t bytes) const noexcept;
+  void put_filled(Shard& shard, const KeyRef& key, const Item& item, Stamp stamp);
+  [[nodiscard]] UnixMs collect_answers(Shard& shard, const KeyRef& key, ByteView question, UnixMs expire_at,
+                                       Bytes& kept) const;
+  [[nodiscard]] std::optional<Item> shown(const Record& record, ByteView question, UnixMs now_ms,
+                                          Trust trust) const noexcept;
   Epoch move_epoch(std::uint64_t hash) noexcept;
   void erase_if_found(Shard& shard, int physical_db, const KeyRef& key) noexcept;
   [[nodiscard]] bool is_current(Stamp stamp) const noexcept;
+  [[nodiscard]] bool is_stale(Stamp stamp, UnixMs now_ms) const noexcept;
+  [[nodiscard]] bool is_trusted(Stamp stamp, UnixMs now_ms, Trust trust) const noexcept;
+  [[nodiscard]] bool is_worthless(const Record& record, UnixMs now_ms) const noexcept;
   [[nodiscard]] bool is_void(const Record& record) const noexcept;
   std::size_t sweep_shard(Shard& shard, std::size_t& slots, UnixMs now_ms);
+  [[nodiscard]] bool is_over_budget() const noexcept { return used_bytes() > budget_bytes(); }
   void enforce_budget(Shard& nearest) noexcept;
 
   const Options options_;
@@ -172,10 +230,12 @@ class Keyspace {
   std::vector<int> physical_db_;
   std::unique_ptr<std::atomic<std::uint32_t>[]> stripes_;
   std::atomic<std::uint32_t> global_epoch_{0};
-  std::unique_ptr<std::atomic<std::uint32_t>[]> sources_;  ///< generations
+  std::unique_ptr<Source[]> sources_;
+  std::mutex sources_mutex_;  ///< of changes to them; they are read without
   std::atomic<SourceId> source_count_{0};
   std::atomic<std::size_t> sweep_position_{0};
   std::atomic<std::size_t> evict_position_{0};
+  RunningInvalidations invalidations_;
   std::jthread reaper_;
 };
 
@@ -194,10 +254,14 @@ class Keyspace::Locked final : public Records {
   std::span<char> edit(const KeyRef& key, std::size_t size) override;
   void set_expiry(const KeyRef& key, UnixMs expire_at) override;
   bool erase(const KeyRef& key) override;
+  TagSet tags(const KeyRef& key) override;
+  void set_tags(const KeyRef& key, const TagSet& tags) override;
+  void carry_tags(const KeyRef& from, const KeyRef& to) override;
   std::size_t memory_usage(const KeyRef& key) override;
   int frequency(const KeyRef& key) override;
 
  private:
+  [[nodiscard]] Shard& shard_of(const KeyRef& key) noexcept;
   [[nodiscard]] Record* record(const KeyRef& key);
   [[nodiscard]] static bool fits_in_place(const Record& old, bool expires, std::size_t value_size) noexcept;
 

@@ -23,15 +23,19 @@ Keyspace::Locked::Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixM
 Keyspace::Locked::~Locked() {
   if (single_ != nullptr) {
     single_->mutex.unlock();
-    keyspace_.enforce_budget(*single_);
+    if (keyspace_.is_over_budget()) keyspace_.enforce_budget(*single_);
   }
   for (const std::size_t index : indexes_) keyspace_.shards_[index]->mutex.unlock();
   for (const std::size_t index : indexes_) keyspace_.enforce_budget(*keyspace_.shards_[index]);
 }
 
+Shard& Keyspace::Locked::shard_of(const KeyRef& key) noexcept {
+  return single_ != nullptr ? *single_ : keyspace_.shard_of(key.hash);
+}
+
 /// The live record; an expired one is freed on the way.
 Record* Keyspace::Locked::record(const KeyRef& key) {
-  Shard& shard = keyspace_.shard_of(key.hash);
+  Shard& shard = shard_of(key);
   const std::uint32_t hash = keyspace_.hash_in(key);
   Record* found = shard.find(keyspace_.physical(key.db), hash, key.bytes);
   if (found == nullptr || !found->is_expired(now_ms_)) return found;
@@ -42,18 +46,19 @@ Record* Keyspace::Locked::record(const KeyRef& key) {
 
 std::optional<Item> Keyspace::Locked::find(const KeyRef& key) {
   Record* found = record(key);
-  auto& counters = keyspace_.shard_of(key.hash).counters;
-  (found != nullptr ? counters.hits : counters.misses).add();
+  Shard& shard = shard_of(key);
+  (found != nullptr ? shard.counters.hits : shard.counters.misses).add();
   if (found == nullptr) return std::nullopt;
-  keyspace_.shard_of(key.hash).touch(*found, keyspace_.eviction());
+  shard.touch(*found, keyspace_.eviction());
   return Item{found->value(), found->expire_at(), found->type()};
 }
 
 void Keyspace::Locked::put(const KeyRef& key, ByteView value, UnixMs expire_at) {
-  Shard& shard = keyspace_.shard_of(key.hash);
+  Shard& shard = shard_of(key);
   const bool expires = expire_at != kNoExpiry;
   Record* old = record(key);
   if (old == nullptr || !fits_in_place(*old, expires, value.size())) {
+    // An expired record is gone by now, and its tags with it.
     old = &shard.put(keyspace_.physical(key.db), keyspace_.hash_in(key), key.bytes, {expires, false},
                      value.size(), keyspace_.eviction());
   } else {
@@ -73,7 +78,7 @@ bool Keyspace::Locked::fits_in_place(const Record& old, bool expires, std::size_
 }
 
 std::span<char> Keyspace::Locked::edit(const KeyRef& key, std::size_t size) {
-  Shard& shard = keyspace_.shard_of(key.hash);
+  Shard& shard = shard_of(key);
   Record* found = record(key);
   if (found == nullptr) {
     put(key, Bytes(size, '\0'), kNoExpiry);
@@ -96,8 +101,27 @@ void Keyspace::Locked::set_expiry(const KeyRef& key, UnixMs expire_at) {
 bool Keyspace::Locked::erase(const KeyRef& key) {
   Record* found = record(key);
   if (found == nullptr) return false;
-  keyspace_.shard_of(key.hash).erase(*found, keyspace_.hash_in(key));
+  shard_of(key).erase(*found, keyspace_.hash_in(key));
   return true;
+}
+
+TagSet Keyspace::Locked::tags(const KeyRef& key) {
+  const Record* found = record(key);
+  return found == nullptr || found->tags() == nullptr ? TagSet() : TagIndex::tags_of(*found->tags());
+}
+
+void Keyspace::Locked::set_tags(const KeyRef& key, const TagSet& tags) {
+  Record* found = record(key);
+  if (found != nullptr) keyspace_.shard_of(key.hash).set_tags(*found, keyspace_.hash_in(key), tags);
+}
+
+/// Both shards are locked: an invalidation that is not seen running has not passed either of them yet.
+void Keyspace::Locked::carry_tags(const KeyRef& from, const KeyRef& to) {
+  const TagSet carried = tags(from);
+  if (!carried.empty() && keyspace_.invalidations_.cover(keyspace_.physical(from.db), carried))
+    erase(to);
+  else
+    set_tags(to, carried);
 }
 
 std::size_t Keyspace::Locked::memory_usage(const KeyRef& key) {

@@ -9,6 +9,10 @@
 
 namespace larder {
 
+inline constexpr std::size_t kAllocatorHeader = 8;  ///< of a glibc chunk in use
+
+class TaggedKey;
+
 /// What an L1 record rests on (keyspace.h, SourceId) and the source's generation when it was stored.
 struct Stamp {
   std::uint32_t source;
@@ -17,7 +21,8 @@ struct Stamp {
 
 /// One key with its value: a single allocation of header, optional fields, key and value.
 ///
-///     links 16 | key size 4 | value size 4 | bits 1 | database 1 | [expiry 8] | [stamp 8] | key | value
+///     links 16 | key size 4 | value size 4 | bits 1 | database 1 | [expiry 8] | [stamp 8] | [tags 8] | key |
+///     value
 ///
 /// Why one block: an entry of a 10-byte key and a 100-byte value takes 136 bytes, one 144-byte chunk of the
 /// allocator; optional fields cost nothing where they are not used.
@@ -30,6 +35,7 @@ class Record {
   struct Layout {
     bool expiry;
     bool stamp;
+    bool tags = false;
   };
 
   enum class Queue : std::uint8_t { small, main };
@@ -37,7 +43,8 @@ class Record {
   /// Bytes needed for a record.
   [[nodiscard]] static std::size_t size_for(Layout layout, std::size_t key_size,
                                             std::size_t value_size) noexcept {
-    return kHeaderSize + (layout.expiry ? 8 : 0) + (layout.stamp ? 8 : 0) + key_size + value_size;
+    return kHeaderSize + (layout.expiry ? 8 : 0) + (layout.stamp ? 8 : 0) + (layout.tags ? 8 : 0) + key_size +
+           value_size;
   }
 
   /// Writes a fresh record into `memory`; the value's bytes are left to the caller.
@@ -46,15 +53,15 @@ class Record {
     record->previous_ = record->next_ = nullptr;
     record->key_size_ = static_cast<std::uint32_t>(key.size());
     record->value_size_ = static_cast<std::uint32_t>(value_size);
-    record->bits_ =
-        static_cast<std::uint8_t>((layout.expiry ? kHasExpiry : 0) | (layout.stamp ? kHasStamp : 0));
+    record->bits_ = static_cast<std::uint8_t>((layout.expiry ? kHasExpiry : 0) |
+                                              (layout.stamp ? kHasStamp : 0) | (layout.tags ? kHasTags : 0));
     record->db_ = static_cast<std::uint8_t>(db);
     // An empty key may be a null pointer, which memcpy must not see.
     if (!key.empty()) std::memcpy(record->key_data(), key.data(), key.size());
     return record;
   }
 
-  [[nodiscard]] Layout layout() const noexcept { return {has(kHasExpiry), has(kHasStamp)}; }
+  [[nodiscard]] Layout layout() const noexcept { return {has(kHasExpiry), has(kHasStamp), has(kHasTags)}; }
   [[nodiscard]] int db() const noexcept { return db_; }
   [[nodiscard]] ByteView key() const noexcept { return {key_data(), key_size_}; }
   [[nodiscard]] ByteView value() const noexcept { return {value_data(), value_size_}; }
@@ -62,11 +69,16 @@ class Record {
   void set_value_size(std::size_t size) noexcept { value_size_ = static_cast<std::uint32_t>(size); }
   void set_db(int db) noexcept { db_ = static_cast<std::uint8_t>(db); }
 
-  [[nodiscard]] Type type() const noexcept { return is_absent() ? Type::none : Type::string; }
+  [[nodiscard]] Type type() const noexcept {
+    return is_absent() ? Type::none : has(kAnswers) ? Type::answers : Type::string;
+  }
 
   /// L1 only: the record says that the key does not exist.
   [[nodiscard]] bool is_absent() const noexcept { return has(kAbsent); }
   void mark_absent() noexcept { bits_ |= kAbsent; }
+
+  /// L1 only: the value is a list of answers (answers.h).
+  void mark_answers() noexcept { bits_ |= kAnswers; }
 
   [[nodiscard]] UnixMs expire_at() const noexcept {
     return has(kHasExpiry) ? load<UnixMs>(kHeaderSize) : kNoExpiry;
@@ -78,6 +90,13 @@ class Record {
 
   [[nodiscard]] Stamp stamp() const noexcept { return load<Stamp>(stamp_offset()); }
   void set_stamp(Stamp stamp) noexcept { store(stamp_offset(), stamp); }
+
+  /// Its tags in the index of its shard (tag_index.h); null: it has none.
+  [[nodiscard]] TaggedKey* tags() const noexcept {
+    return has(kHasTags) ? load<TaggedKey*>(tags_offset()) : nullptr;
+  }
+  /// Only for a record whose layout has tags.
+  void set_tags(TaggedKey* tags) noexcept { store(tags_offset(), tags); }
 
   /// Saturating 2-bit counter of hits, the only thing a hit may write.
   [[nodiscard]] int frequency() const noexcept { return bits_ & kFrequencyMask; }
@@ -100,13 +119,16 @@ class Record {
   static constexpr std::uint8_t kHasStamp = 0x08;
   static constexpr std::uint8_t kAbsent = 0x10;
   static constexpr std::uint8_t kInMain = 0x20;
+  static constexpr std::uint8_t kAnswers = 0x40;
+  static constexpr std::uint8_t kHasTags = 0x80;
   static constexpr std::size_t kHeaderSize = 26;
 
   [[nodiscard]] bool has(std::uint8_t bit) const noexcept { return bits_ & bit; }
   [[nodiscard]] const char* bytes() const noexcept { return reinterpret_cast<const char*>(this); }
   [[nodiscard]] char* bytes() noexcept { return reinterpret_cast<char*>(this); }
   [[nodiscard]] std::size_t stamp_offset() const noexcept { return kHeaderSize + (has(kHasExpiry) ? 8 : 0); }
-  [[nodiscard]] std::size_t key_offset() const noexcept { return stamp_offset() + (has(kHasStamp) ? 8 : 0); }
+  [[nodiscard]] std::size_t tags_offset() const noexcept { return stamp_offset() + (has(kHasStamp) ? 8 : 0); }
+  [[nodiscard]] std::size_t key_offset() const noexcept { return tags_offset() + (has(kHasTags) ? 8 : 0); }
   [[nodiscard]] const char* key_data() const noexcept { return bytes() + key_offset(); }
   [[nodiscard]] char* key_data() noexcept { return bytes() + key_offset(); }
   [[nodiscard]] const char* value_data() const noexcept { return key_data() + key_size_; }

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "value/tag.h"
 #include "value/type.h"
 
 namespace larder {
@@ -17,7 +18,11 @@ struct KeyRef {
   ByteView bytes;
   std::uint64_t hash;
 
-  KeyRef(int database, ByteView key) noexcept : db(database), bytes(key), hash(hash_bytes(key)) {}
+  KeyRef(int database, ByteView key) noexcept : KeyRef(database, key, hash_bytes(key)) {}
+
+  /// With the hash that is known already.
+  KeyRef(int database, ByteView key, std::uint64_t known_hash) noexcept
+      : db(database), bytes(key), hash(known_hash) {}
 };
 
 /// What lies under a key.
@@ -51,6 +56,16 @@ class Records {
 
   /// Removes the record; false when there was none (an expired one counts as none).
   virtual bool erase(const KeyRef& key) = 0;
+
+  /// The tags of the live record; none when it is absent. put() and edit() of a live record keep them.
+  [[nodiscard]] virtual TagSet tags(const KeyRef& key) = 0;
+
+  /// Replaces the tags of the live record; of an absent one nothing.
+  virtual void set_tags(const KeyRef& key, const TagSet& tags) = 0;
+
+  /// `to`, which now has what was under `from`, gets the tags of `from` and no others. In a race with the
+  /// invalidation of one of them `to` may be erased.
+  virtual void carry_tags(const KeyRef& from, const KeyRef& to) = 0;
 
   /// Bytes that the record takes, allocator and table slot included; 0 when absent.
   [[nodiscard]] virtual std::size_t memory_usage(const KeyRef& key) = 0;

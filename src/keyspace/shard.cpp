@@ -8,8 +8,6 @@
 namespace larder {
 namespace {
 
-constexpr std::size_t kAllocatorHeader = 8;  // of a glibc chunk in use
-
 void* allocate(std::size_t size) {
   void* memory = std::malloc(size);
   if (memory == nullptr) throw std::bad_alloc();
@@ -27,6 +25,7 @@ std::size_t with_slack(std::size_t size) noexcept {
 Shard::Shard(int databases, int shard_bits, std::atomic<std::uint64_t>& total_bytes)
     : shard_bits_(shard_bits),
       tables_(static_cast<std::size_t>(databases)),
+      tags_(static_cast<std::size_t>(databases)),
       sweep_from_(static_cast<std::size_t>(databases)),
       volatile_(static_cast<std::size_t>(databases)),
       total_bytes_(total_bytes) {}
@@ -55,29 +54,67 @@ Record& Shard::put(int db, std::uint32_t hash, ByteView key, Record::Layout layo
                    Eviction eviction) {
   RecordTable& table = tables_[static_cast<std::size_t>(db)];
   const std::size_t slot = table.find(hash, key);
+  if (slot != RecordTable::kNone) layout.tags = table.at(slot)->tags() != nullptr;
   const std::size_t size = Record::size_for(layout, key.size(), value_size);
   auto* fresh = Record::make(allocate(size), layout, db, key, value_size);
-  const std::size_t fresh_bytes = bytes_of(*fresh);
   volatile_[static_cast<std::size_t>(db)] += layout.expiry ? 1 : 0;
 
   if (slot != RecordTable::kNone) {
-    Record& old = *table.at(slot);
-    const std::size_t old_bytes = bytes_of(old);
-    fresh->bits_ |= old.bits_ & (Record::kFrequencyMask | Record::kInMain);
-    queue_of(old).replace(old, *fresh, old_bytes, fresh_bytes);
-    table.replace(slot, *fresh);
-    volatile_[old.db_] -= old.layout().expiry ? 1 : 0;
-    account(static_cast<std::int64_t>(fresh_bytes) - static_cast<std::int64_t>(old_bytes));
-    std::free(&old);
+    replace(*table.at(slot), *fresh, slot);
     touch(*fresh, eviction);
     return *fresh;
   }
+  const std::size_t fresh_bytes = bytes_of(*fresh);
   const std::size_t table_bytes = table.bytes();
   table.insert(hash, *fresh);
   enqueue(*fresh, hash, eviction);
   entries_.fetch_add(1, std::memory_order_relaxed);
   account(static_cast<std::int64_t>(fresh_bytes + table.bytes()) - static_cast<std::int64_t>(table_bytes));
   return *fresh;
+}
+
+/// Puts a fresh record in the place of the key's old one, which is freed; tags go over.
+void Shard::replace(Record& old, Record& fresh, std::size_t slot) {
+  const std::size_t old_bytes = bytes_of(old), fresh_bytes = bytes_of(fresh);
+  fresh.bits_ |= old.bits_ & (Record::kFrequencyMask | Record::kInMain);
+  queue_of(old).replace(old, fresh, old_bytes, fresh_bytes);
+  tables_[old.db_].replace(slot, fresh);
+  volatile_[old.db_] -= old.layout().expiry ? 1 : 0;
+  if (fresh.layout().tags) {
+    fresh.set_tags(old.tags());
+    if (old.tags() != nullptr) TagIndex::moved(*old.tags(), fresh);
+  }
+  account(static_cast<std::int64_t>(fresh_bytes) - static_cast<std::int64_t>(old_bytes));
+  std::free(&old);
+}
+
+void Shard::set_tags(Record& record, std::uint32_t hash, const TagSet& tags) {
+  untag(record);
+  if (tags.empty()) return;
+  Record* tagged = &record;
+  if (!record.layout().tags) {
+    const Record::Layout layout{record.layout().expiry, record.layout().stamp, true};
+    const std::size_t size = Record::size_for(layout, record.key().size(), record.value().size());
+    tagged = Record::make(allocate(size), layout, record.db(), record.key(), record.value().size());
+    std::ranges::copy(record.value(), tagged->value_data());
+    if (layout.expiry) tagged->set_expire_at(record.expire_at());
+    if (layout.stamp) tagged->set_stamp(record.stamp());
+    volatile_[record.db_] += layout.expiry ? 1 : 0;
+    replace(record, *tagged, tables_[record.db_].find(hash, record));
+  }
+  TagIndex& index = tags_[tagged->db_];
+  const std::size_t index_bytes = index.bytes();
+  tagged->set_tags(index.add(*tagged, tags));
+  account(static_cast<std::int64_t>(index.bytes()) - static_cast<std::int64_t>(index_bytes));
+}
+
+void Shard::untag(Record& record) noexcept {
+  if (record.tags() == nullptr) return;
+  TagIndex& index = tags_[record.db_];
+  const std::size_t index_bytes = index.bytes();
+  index.remove(record.tags());
+  record.set_tags(nullptr);
+  account(static_cast<std::int64_t>(index.bytes()) - static_cast<std::int64_t>(index_bytes));
 }
 
 void Shard::enqueue(Record& record, std::uint32_t hash, Eviction eviction) noexcept {
@@ -101,6 +138,7 @@ Record& Shard::resize(Record& record, std::uint32_t hash, std::size_t value_size
   const std::size_t fresh_bytes = bytes_of(*fresh);
   fresh->set_value_size(value_size);
   table.replace(slot, *fresh);
+  if (fresh->tags() != nullptr) TagIndex::moved(*fresh->tags(), *fresh);
   queue_of(*fresh).relink(*fresh);
   queue_of(*fresh).resize(old_bytes, fresh_bytes);
   account(static_cast<std::int64_t>(fresh_bytes) - static_cast<std::int64_t>(old_bytes));
@@ -108,6 +146,7 @@ Record& Shard::resize(Record& record, std::uint32_t hash, std::size_t value_size
 }
 
 void Shard::erase(Record& record, std::uint32_t hash) {
+  untag(record);
   RecordTable& table = tables_[record.db_];
   const std::size_t bytes = bytes_of(record);
   const std::size_t table_bytes = table.bytes();
@@ -177,7 +216,8 @@ bool Shard::evict_from_main(Eviction eviction, FunctionRef<bool(const Record&)> 
 
 void Shard::clear(int db) {
   RecordTable& table = tables_[static_cast<std::size_t>(db)];
-  std::size_t freed = table.bytes();
+  TagIndex& tags = tags_[static_cast<std::size_t>(db)];
+  std::size_t freed = table.bytes() + tags.bytes();
   for (std::size_t slot = table.first_from(0); slot != RecordTable::kNone; slot = table.next(slot)) {
     Record& record = *table.at(slot);
     const std::size_t bytes = bytes_of(record);
@@ -188,11 +228,13 @@ void Shard::clear(int db) {
   }
   entries_.fetch_sub(table.size(), std::memory_order_relaxed);
   table = RecordTable();
+  tags = TagIndex();
   account(-static_cast<std::int64_t>(freed));
 }
 
 Detached Shard::detach_all() {
-  Detached detached{{small_.tail(), main_.tail()}};
+  Detached detached{{small_.tail(), main_.tail()}, std::vector<TagIndex>(tags_.size())};
+  std::swap(detached.tags, tags_);
   for (RecordTable& table : tables_) table = RecordTable();
   small_ = main_ = RecordQueue();
   std::ranges::fill(volatile_, 0);
@@ -209,6 +251,7 @@ void Shard::free_detached(Detached& detached) noexcept {
       record = newer;
     }
   detached.tails.clear();
+  detached.tags.clear();
 }
 
 }  // namespace larder

@@ -15,6 +15,7 @@
 #include "keyspace/record.h"
 #include "keyspace/record_queue.h"
 #include "keyspace/record_table.h"
+#include "keyspace/tag_index.h"
 
 namespace larder {
 
@@ -26,13 +27,14 @@ namespace larder {
 /// Tables and queues taken out of a shard, to be freed without its lock.
 struct Detached {
   std::vector<Record*> tails;  ///< ends of queues; the rest hangs on their links
+  std::vector<TagIndex> tags;
 };
 
 /// One slice of the keyspace by hash: a table per database, the eviction queues over all of them, and their
 /// bytes.
 ///
 /// Invariant: every record is in exactly one table and exactly one queue; used() is the sum of their
-/// allocations. Thread:    every call but the counters needs `mutex` held.
+/// allocations and of the indexes. Thread:    every call but the counters needs `mutex` held.
 class alignas(64) Shard {
  public:
   Shard(int databases, int shard_bits, std::atomic<std::uint64_t>& total_bytes);
@@ -54,6 +56,9 @@ class alignas(64) Shard {
 
   void erase(Record& record, std::uint32_t hash);
 
+  /// Replaces the tags of a record, which may move.
+  void set_tags(Record& record, std::uint32_t hash, const TagSet& tags);
+
   /// Notes a hit: 2-bit counter, or the head of the queue for LRU.
   void touch(Record& record, Eviction eviction) noexcept;
 
@@ -62,6 +67,7 @@ class alignas(64) Shard {
   bool evict(Eviction eviction, FunctionRef<bool(const Record&)> is_void);
 
   [[nodiscard]] RecordTable& table(int db) noexcept { return tables_[static_cast<std::size_t>(db)]; }
+  [[nodiscard]] const TagIndex& tags(int db) const noexcept { return tags_[static_cast<std::size_t>(db)]; }
   /// Records with an expiry field.
   [[nodiscard]] std::size_t volatile_records() const noexcept {
     return std::accumulate(volatile_.begin(), volatile_.end(), std::size_t{0});
@@ -100,12 +106,15 @@ class alignas(64) Shard {
     return record.queue() == Record::Queue::main ? main_ : small_;
   }
   void account(std::int64_t bytes) noexcept;
+  void replace(Record& old, Record& fresh, std::size_t slot);
+  void untag(Record& record) noexcept;
   void enqueue(Record& record, std::uint32_t hash, Eviction eviction) noexcept;
   bool evict_from_small(FunctionRef<bool(const Record&)> is_void);
   bool evict_from_main(Eviction eviction, FunctionRef<bool(const Record&)> is_void);
 
   const int shard_bits_;
   std::vector<RecordTable> tables_;
+  std::vector<TagIndex> tags_;  ///< by database
   std::vector<std::uint32_t> sweep_from_;
   RecordQueue small_;
   RecordQueue main_;

@@ -18,6 +18,7 @@ std::int64_t ReplyCursor::Value::integer() const noexcept {
 }
 
 ReplyCursor::Value ReplyCursor::next() noexcept {
+  if (at_end()) return {'_', {}, -1};
   const std::size_t end = rest_.find("\r\n");
   const char type = rest_.front();
   const ByteView line = rest_.substr(1, end - 1);

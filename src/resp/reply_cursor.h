@@ -23,7 +23,8 @@ class ReplyCursor {
 
   explicit ReplyCursor(ByteView reply) noexcept : rest_(reply) {}
 
-  /// The next value; attributes are passed over. Call it only while values are left.
+  /// The next value; attributes are passed over. Null behind the last one: an upstream may answer in another
+  /// shape than was expected of it.
   [[nodiscard]] Value next() noexcept;
 
   /// Passes over the header of an aggregate: its elements come next.
@@ -35,6 +36,13 @@ class ReplyCursor {
   /// Passes over the `count` next values.
   void skip(std::int64_t count) noexcept {
     while (count-- > 0) skip();
+  }
+
+  /// The bytes of the next value and all that is in it.
+  [[nodiscard]] ByteView take() noexcept {
+    const ByteView before = rest_;
+    skip();
+    return before.substr(0, before.size() - rest_.size());
   }
 
   [[nodiscard]] bool at_end() const noexcept { return rest_.empty(); }

@@ -9,11 +9,10 @@ namespace {
 
 constexpr std::size_t kMaxLine = 1 << 20;  // a script's error text may be long; a header never is
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 32;
-constexpr std::size_t kNoLine = static_cast<std::size_t>(-1);
 
 std::size_t find_line_end(ByteView input, std::size_t from) noexcept {
   const void* found = std::memchr(input.data() + from, '\n', input.size() - from);
-  if (found == nullptr) return kNoLine;
+  if (found == nullptr) return ByteView::npos;
   return static_cast<std::size_t>(static_cast<const char*>(found) - input.data());
 }
 
@@ -22,6 +21,22 @@ bool parse_count(ByteView text, std::int64_t& value) noexcept {
   const char* last = text.data() + text.size();
   const auto [end, error] = std::from_chars(text.data(), last, value);
   return error == std::errc() && end == last && value >= -1;
+}
+
+/// The digit's value; 10 or more when it is none.
+unsigned digit(char c) noexcept {
+  return static_cast<unsigned char>(c - '0');
+}
+
+/// Bytes of the whole bulk of less than 100 bytes that `input` begins with; 0 when it does not.
+std::size_t short_bulk_size(ByteView input) noexcept {
+  if (input.size() < 6 || input[0] != '$' || digit(input[1]) > 9) return 0;
+  std::size_t length = digit(input[1]);
+  std::size_t at = 2;
+  if (digit(input[at]) <= 9) length = length * 10 + digit(input[at++]);
+  const std::size_t end = at + 2 + length;
+  if (input.size() < end + 2 || input[at] != '\r' || input[at + 1] != '\n') return 0;
+  return input[end] == '\r' && input[end + 1] == '\n' ? end + 2 : 0;
 }
 
 bool is_bulk(char type) noexcept {
@@ -37,7 +52,10 @@ Result<ReplyFramer::Status> ReplyFramer::parse(ByteView input) noexcept {
     if (progress == Progress::need_more) return Status::need_more;
     if (progress == Progress::too_deep) return Errc::reply_too_deep;
     if (progress == Progress::malformed || position_ > limits_.max_bytes) return Errc::malformed_reply;
-    if (progress == Progress::opened) continue;
+    if (progress == Progress::opened) {
+      if (depth_ > 0 && bulk_left_ == 0) skip_short_bulks(input);
+      continue;
+    }
     finished_ = true;
     return Status::ready;
   }
@@ -45,7 +63,7 @@ Result<ReplyFramer::Status> ReplyFramer::parse(ByteView input) noexcept {
 
 ReplyFramer::Progress ReplyFramer::read_line(ByteView input) noexcept {
   const std::size_t end = find_line_end(input, std::max(position_, searched_));
-  if (end == kNoLine) {
+  if (end == ByteView::npos) {
     searched_ = input.size();
     return searched_ - position_ > kMaxLine ? Progress::malformed : Progress::need_more;
   }
@@ -62,20 +80,21 @@ ReplyFramer::Progress ReplyFramer::read_line(ByteView input) noexcept {
 ReplyFramer::Progress ReplyFramer::read_header(char type, ByteView text) noexcept {
   switch (type) {
     case '_':
-      has_null_ = true;
+    case ',':
+    case '#':
+    case '(':
+      needs_resp3_ = true;
       return complete_value();
     case '+':
     case '-':
     case ':':
-    case ',':
-    case '#':
-    case '(':
       return complete_value();
     default:
       break;
   }
   std::int64_t count = 0;
   if (!parse_count(text, count)) return Progress::malformed;
+  needs_resp3_ |= type != '$' && type != '*';
   if (!is_bulk(type)) return open_aggregate(type, count);
   if (count < 0) return type == '$' ? complete_value() : Progress::malformed;
   if (static_cast<std::size_t>(count) > limits_.max_bytes) return Progress::malformed;
@@ -105,6 +124,18 @@ ReplyFramer::Progress ReplyFramer::skip_bulk(ByteView input) noexcept {
   return complete_value();
 }
 
+/// The usual elements of a long list, without the turns of the loop that a value may need. The last one is
+/// left, for it ends more than itself.
+void ReplyFramer::skip_short_bulks(ByteView input) noexcept {
+  Level& level = levels_[depth_ - 1];
+  while (level.left > 1) {
+    const std::size_t size = short_bulk_size(input.substr(position_));
+    if (size == 0) return;
+    position_ += size;
+    --level.left;
+  }
+}
+
 /// A value has ended, and with it every aggregate whose last element it was.
 ReplyFramer::Progress ReplyFramer::complete_value() noexcept {
   while (depth_ > 0) {
@@ -121,24 +152,8 @@ void ReplyFramer::start_reply() noexcept {
   searched_ = 0;
   bulk_left_ = 0;
   depth_ = 0;
-  has_null_ = false;
+  needs_resp3_ = false;
   finished_ = false;
-}
-
-void append_as_resp2(ByteView reply, Bytes& out) {
-  while (!reply.empty()) {
-    const std::size_t line = find_line_end(reply, 0) + 1;
-    if (reply[0] == '_') {
-      out.append("$-1\r\n");
-      reply.remove_prefix(line);
-      continue;
-    }
-    std::int64_t length = -1;
-    const bool has_body = is_bulk(reply[0]) && parse_count(reply.substr(1, line - 3), length) && length >= 0;
-    const std::size_t size = line + (has_body ? static_cast<std::size_t>(length) + 2 : 0);
-    out.append(reply.substr(0, size));
-    reply.remove_prefix(size);
-  }
 }
 
 }  // namespace larder

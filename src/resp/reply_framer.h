@@ -43,8 +43,8 @@ class ReplyFramer {
   /// The first byte of the finished reply's value: `+ - : $ * _ # , ( ! = % ~ >`; `>` is a push.
   [[nodiscard]] char type() const noexcept { return type_; }
 
-  /// True when the finished reply holds a RESP3 null (`_`) at any depth.
-  [[nodiscard]] bool has_null() const noexcept { return has_null_; }
+  /// True when the finished reply holds, at any depth, a type that RESP2 has not.
+  [[nodiscard]] bool needs_resp3() const noexcept { return needs_resp3_; }
 
   /// Forgets a half-read reply (the connection was replaced).
   void reset() noexcept { start_reply(); }
@@ -61,6 +61,7 @@ class ReplyFramer {
   [[nodiscard]] Progress read_header(char type, ByteView text) noexcept;
   [[nodiscard]] Progress open_aggregate(char type, std::int64_t count) noexcept;
   [[nodiscard]] Progress skip_bulk(ByteView input) noexcept;
+  void skip_short_bulks(ByteView input) noexcept;
   [[nodiscard]] Progress complete_value() noexcept;
   void start_reply() noexcept;
 
@@ -70,14 +71,9 @@ class ReplyFramer {
   std::size_t bulk_left_ = 0;  ///< bytes of the current bulk (line end included) still to skip
   std::size_t depth_ = 0;
   char type_ = 0;
-  bool has_null_ = false;
+  bool needs_resp3_ = false;
   bool finished_ = false;
   std::array<Level, kMaxDepth> levels_;
 };
-
-/// Appends a RESP3 reply that differs from its RESP2 form in nulls only (Flag::scalar_reply) as RESP2.
-///
-/// Shape: `reply` is one whole framed reply of scalars, or arrays of them.
-void append_as_resp2(ByteView reply, Bytes& out);
 
 }  // namespace larder

@@ -7,19 +7,18 @@
 namespace larder {
 namespace {
 
-constexpr std::size_t kMaxLine = 64 * 1024;         // PROTO_INLINE_MAX_SIZE
+constexpr std::size_t kMaxHeader = 64 * 1024;       // PROTO_INLINE_MAX_SIZE
 constexpr std::int64_t kMaxArguments = 0x7fffffff;  // INT_MAX; one more is "invalid multibulk length"
 constexpr std::int64_t kMaxArgumentsBeforeAuth = 10;
 constexpr std::int64_t kMaxBulkBeforeAuth = 16384;
-constexpr std::size_t kNoLine = static_cast<std::size_t>(-1);
 
-/// Offset of the `\r` that ends the line starting at `from`, or kNoLine. Redis, too, trusts the byte after
-/// it.
-std::size_t find_line_end(ByteView input, std::size_t from) noexcept {
+/// Offset of the `\r` that ends the line starting at `from`, or ByteView::npos. Redis, too, trusts the byte
+/// after it.
+std::size_t find_return(ByteView input, std::size_t from) noexcept {
   const void* found = std::memchr(input.data() + from, '\r', input.size() - from);
-  if (found == nullptr) return kNoLine;
+  if (found == nullptr) return ByteView::npos;
   const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - input.data());
-  return at + 1 < input.size() ? at : kNoLine;
+  return at + 1 < input.size() ? at : ByteView::npos;
 }
 
 /// As Redis' string2ll: optional minus, no leading zeros, no plus.
@@ -33,6 +32,26 @@ bool parse_length(ByteView text, std::int64_t& value) noexcept {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size();
 }
+
+/// A cursor over input that fails at whatever is unusual or has not arrived.
+struct Glance {
+  const char* at;
+  const char* const end;
+
+  /// Takes `mark`, one to four digits and a line end. Shape: a negative number for anything else.
+  std::int64_t take_length(char mark) noexcept {
+    constexpr std::ptrdiff_t kLongest = 7;
+    if (end - at < kLongest || *at != mark) return -1;
+    const char* const digits = ++at;
+    std::int64_t value = 0;
+    for (; static_cast<unsigned char>(*at - '0') <= 9 && at - digits < 4; ++at)
+      value = value * 10 + (*at - '0');
+    const bool is_number = at > digits && (*digits != '0' || at - digits == 1);
+    if (!is_number || at[0] != '\r') return -1;
+    at += 2;
+    return value;
+  }
+};
 
 bool is_space(char c) noexcept {
   return c == ' ' || (c >= '\t' && c <= '\r');
@@ -119,8 +138,27 @@ void RequestParser::start_request() noexcept {
 Result<RequestParser::Status> RequestParser::parse(ByteView input, const RequestLimits& limits) {
   if (finished_) start_request();
   if (input.empty()) return Status::need_more;
+  if (!in_multibulk_ && limits.authenticated && parse_at_a_glance(input, limits)) return Status::ready;
   inline_ = !in_multibulk_ && input[0] != '*';
   return inline_ ? parse_inline(input) : parse_multibulk(input, limits);
+}
+
+/// The usual request, arrived whole and of short lengths, in one pass; false: nothing was read, look closely.
+bool RequestParser::parse_at_a_glance(ByteView input, const RequestLimits& limits) {
+  Glance glance{input.data(), input.data() + input.size()};
+  std::int64_t count = glance.take_length('*');
+  if (count <= 0) return false;
+  argv_.clear();
+  for (; count > 0; --count) {
+    const std::int64_t size = glance.take_length('$');
+    if (size < 0 || size > limits.max_bulk_bytes || glance.end - glance.at < size + 2) return false;
+    argv_.emplace_back(glance.at, static_cast<std::size_t>(size));
+    glance.at += size + 2;
+  }
+  position_ = static_cast<std::size_t>(glance.at - input.data());
+  inline_ = false;
+  finished_ = true;
+  return true;
 }
 
 Result<RequestParser::Status> RequestParser::parse_multibulk(ByteView input, const RequestLimits& limits) {
@@ -142,9 +180,9 @@ Result<RequestParser::Status> RequestParser::parse_multibulk(ByteView input, con
 }
 
 Result<bool> RequestParser::parse_header(ByteView input, const RequestLimits& limits) {
-  const std::size_t end = find_line_end(input, 0);
-  if (end == kNoLine) {
-    if (input.size() > kMaxLine) return Errc::multibulk_count_too_long;
+  const std::size_t end = find_return(input, 0);
+  if (end == ByteView::npos) {
+    if (input.size() > kMaxHeader) return Errc::multibulk_count_too_long;
     return false;
   }
   std::int64_t count = 0;
@@ -161,9 +199,9 @@ Result<bool> RequestParser::parse_header(ByteView input, const RequestLimits& li
 Result<bool> RequestParser::parse_bulk(ByteView input, const RequestLimits& limits) {
   if (bulk_length_ < 0) {
     if (position_ >= input.size()) return false;
-    const std::size_t end = find_line_end(input, position_);
-    if (end == kNoLine) {
-      if (input.size() - position_ > kMaxLine) return Errc::bulk_length_too_long;
+    const std::size_t end = find_return(input, position_);
+    if (end == ByteView::npos) {
+      if (input.size() - position_ > kMaxHeader) return Errc::bulk_length_too_long;
       return false;
     }
     if (input[position_] != '$') {
@@ -195,7 +233,7 @@ Result<bool> RequestParser::parse_bulk(ByteView input, const RequestLimits& limi
 Result<RequestParser::Status> RequestParser::parse_inline(ByteView input) {
   const std::size_t newline = input.find('\n');
   if (newline == ByteView::npos) {
-    if (input.size() > kMaxLine) return Errc::inline_too_long;
+    if (input.size() > kMaxHeader) return Errc::inline_too_long;
     return Status::need_more;
   }
   const bool has_return = newline > 0 && input[newline - 1] == '\r';

@@ -65,6 +65,7 @@ class RequestParser {
     std::size_t offset, size;
   };
 
+  [[nodiscard]] bool parse_at_a_glance(ByteView input, const RequestLimits& limits);
   [[nodiscard]] Result<Status> parse_multibulk(ByteView input, const RequestLimits& limits);
   [[nodiscard]] Result<bool> parse_header(ByteView input, const RequestLimits& limits);
   [[nodiscard]] Result<bool> parse_bulk(ByteView input, const RequestLimits& limits);

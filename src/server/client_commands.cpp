@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <atomic>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -55,6 +57,8 @@ enum class KillReply : std::uint8_t { count, ok_or_error };
 /// Closes the clients that match. The asking one goes last, when it has its answer.
 Step kill_clients(Session& session, ClientFilter filter, KillReply form) {
   const std::uint64_t me = session.identity().id;
+  // Who is logged in nowhere is not known here, but for our own user.
+  const std::string stranger = filter.user.value_or("default") == "default" ? "" : *filter.user;
   return gather<std::uint64_t>(
       session,
       [filter = std::move(filter), me](Worker& worker, auto& killed) {
@@ -64,8 +68,10 @@ Step kill_clients(Session& session, ClientFilter filter, KillReply form) {
           if (id != me) client->close();
         }
       },
-      [&session, me, form](ReplyWriter& reply, auto& killed) {
-        if (form == KillReply::count)
+      [&session, me, form, stranger](ReplyWriter& reply, auto& killed) {
+        if (killed.empty() && !stranger.empty())
+          reply.error(fmt::format("ERR No such user '{}'", stranger));
+        else if (form == KillReply::count)
           reply.integer(static_cast<std::int64_t>(killed.size()));
         else if (killed.empty())
           reply.error("ERR No such client");
@@ -159,6 +165,47 @@ Step client_no_touch(Session& session, const Request& request) {
   return set_switch(request, session.state.no_touch);
 }
 
+// --- UNBLOCK ---
+
+/// Its worker asks the backend, which may take its time; the answer comes back here.
+Step unblock(Session& session, std::uint64_t id, Backend::Unblock how) {
+  const Ticket ticket = session.defer();
+  const auto answer = [&session, ticket](bool unblocked) {
+    session.worker().post([&session, ticket, unblocked] {
+      session.reply_to(ticket).integer(unblocked ? 1 : 0);
+      session.finish(ticket);
+    });
+  };
+  const auto found = std::make_shared<std::atomic<bool>>(false);
+  session.worker().server().on_every_worker(
+      session.worker(),
+      [id, how, found, answer](Worker& worker) {
+        Session* const blocked = worker.find_session(id);
+        if (blocked == nullptr || !blocked->holds.blocked) return;
+        *found = true;
+        worker.backend().unblock(*blocked, how, answer);
+      },
+      [found, answer] {
+        if (!*found) answer(false);
+      });
+  return Step::pending;
+}
+
+Step client_unblock(Session& session, const Request& request) {
+  const auto argv = request.argv;
+  const auto id = parse_integer(argv[2]);
+  const bool as_error = argv.size() == 4 && equals_ignore_case(argv[3], "error");
+  if (argv.size() > 4 || (argv.size() == 4 && !as_error && !equals_ignore_case(argv[3], "timeout"))) {
+    request.reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  } else if (!id) {
+    append_error(request.reply, Errc::not_an_integer);
+  } else {
+    return unblock(session, static_cast<std::uint64_t>(*id),
+                   as_error ? Backend::Unblock::error : Backend::Unblock::timeout);
+  }
+  return Step::done;
+}
+
 // --- PAUSE ---
 
 Step client_pause(Session& session, const Request& request) {
@@ -224,7 +271,7 @@ Step client_getredir(Session&, const Request& request) {
   return Step::done;
 }
 
-constexpr ConnectionCommand kCommands[] = {
+constexpr ConnectionCommand kClientCommands[] = {
     {"client|caching", client_caching},
     {"client|getname", client_getname},
     {"client|getredir", client_getredir},
@@ -241,13 +288,14 @@ constexpr ConnectionCommand kCommands[] = {
     {"client|setname", client_setname},
     {"client|tracking", client_tracking},
     {"client|trackinginfo", client_trackinginfo},
+    {"client|unblock", client_unblock},
     {"client|unpause", client_unpause},
 };
 
 }  // namespace
 
 std::span<const ConnectionCommand> client_commands() noexcept {
-  return kCommands;
+  return kClientCommands;
 }
 
 }  // namespace larder

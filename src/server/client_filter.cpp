@@ -44,7 +44,6 @@ std::string set_id(ClientFilter& filter, ByteView text) {
 }
 
 std::string set_user(ClientFilter& filter, ByteView name) {
-  if (name != "default") return fmt::format("ERR No such user '{}'", name);
   filter.user = name;
   return {};
 }
@@ -80,12 +79,12 @@ constexpr KillOption kKillOptions[] = {
 
 bool ClientFilter::matches(const Session& session) const {
   const ClientIdentity& identity = session.identity();
-  if (kind && *kind != Kind::normal) return false;  // all our clients are ordinary ones
+  if (kind && *kind != (session.holds.subscribed.any() ? Kind::pubsub : Kind::normal)) return false;
   if (!ids.empty() && std::ranges::find(ids, static_cast<std::int64_t>(identity.id)) == ids.end())
     return false;
   if (address && *address != identity.address) return false;
   if (local_address && *local_address != identity.local_address) return false;
-  return !user || *user == session.state.user;
+  return !user || *user == session.user();
 }
 
 ParsedFilter parse_list_filter(std::span<const ByteView> words) {

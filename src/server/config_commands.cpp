@@ -101,7 +101,7 @@ Step config_rewrite(Session&, const Request& request) {
   return Step::done;
 }
 
-constexpr ConnectionCommand kCommands[] = {
+constexpr ConnectionCommand kConfigCommands[] = {
     {"config|get", config_get},         {"config|help", answer_help}, {"config|resetstat", config_resetstat},
     {"config|rewrite", config_rewrite}, {"config|set", config_set},
 };
@@ -109,7 +109,7 @@ constexpr ConnectionCommand kCommands[] = {
 }  // namespace
 
 std::span<const ConnectionCommand> config_commands() noexcept {
-  return kCommands;
+  return kConfigCommands;
 }
 
 }  // namespace larder

@@ -15,6 +15,9 @@ using ConnectionHandler = Step (*)(Session&, const Request&);
 /// The function of a row with Runner::connection; null when the server has none.
 [[nodiscard]] ConnectionHandler find_connection_handler(const CommandSpec& spec) noexcept;
 
+/// The user whose password is server.requirepass.
+inline constexpr ByteView kOwnUser = "default";
+
 /// A row's name and its function.
 struct ConnectionCommand {
   ByteView name;
@@ -22,12 +25,16 @@ struct ConnectionCommand {
 };
 
 // The families, a file each. Shape: every name is that of a row of the command table.
-[[nodiscard]] std::span<const ConnectionCommand> session_commands() noexcept;      ///< PING, AUTH, HELLO …
-[[nodiscard]] std::span<const ConnectionCommand> client_commands() noexcept;       ///< CLIENT
-[[nodiscard]] std::span<const ConnectionCommand> config_commands() noexcept;       ///< CONFIG
-[[nodiscard]] std::span<const ConnectionCommand> info_commands() noexcept;         ///< INFO
-[[nodiscard]] std::span<const ConnectionCommand> observation_commands() noexcept;  ///< SLOWLOG, MONITOR …
-[[nodiscard]] std::span<const ConnectionCommand> process_commands() noexcept;      ///< TIME, SHUTDOWN …
+[[nodiscard]] std::span<const ConnectionCommand> session_commands() noexcept;       ///< PING, AUTH, HELLO …
+[[nodiscard]] std::span<const ConnectionCommand> client_commands() noexcept;        ///< CLIENT
+[[nodiscard]] std::span<const ConnectionCommand> cluster_commands() noexcept;       ///< CLUSTER
+[[nodiscard]] std::span<const ConnectionCommand> config_commands() noexcept;        ///< CONFIG
+[[nodiscard]] std::span<const ConnectionCommand> info_commands() noexcept;          ///< INFO
+[[nodiscard]] std::span<const ConnectionCommand> larder_commands() noexcept;        ///< LARDER
+[[nodiscard]] std::span<const ConnectionCommand> observation_commands() noexcept;   ///< SLOWLOG, MONITOR …
+[[nodiscard]] std::span<const ConnectionCommand> process_commands() noexcept;       ///< TIME, SHUTDOWN …
+[[nodiscard]] std::span<const ConnectionCommand> subscription_commands() noexcept;  ///< SUBSCRIBE …
+[[nodiscard]] std::span<const ConnectionCommand> transaction_commands() noexcept;   ///< MULTI, EXEC …
 
 /// What `CONTAINER HELP` answers, for every container.
 Step answer_help(Session& session, const Request& request);

@@ -1,11 +1,13 @@
 #include "server/info.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <malloc.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -64,6 +66,10 @@ std::string executable() {
   return size < 0 ? std::string() : std::string(path, static_cast<std::size_t>(size));
 }
 
+std::string absolute(const std::string& path) {
+  return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
+}
+
 std::string parameter(Server& server, ByteView name) {
   return find_parameter(name)->get(server);
 }
@@ -76,7 +82,7 @@ void server_section(Server& server, Lines& lines) {
   const std::int64_t uptime_s = (steady_now_us() - server.started_us) / 1'000'000;
   lines.add("redis_version", kRedisVersion);
   lines.add("larder_version", LARDER_VERSION);
-  lines.add("redis_mode", "standalone");
+  lines.add("redis_mode", server.tier().is_cluster() ? "cluster" : "standalone");
   lines.add("os", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
   lines.add("arch_bits", sizeof(void*) * 8);
   lines.add("multiplexing_api", "epoll");
@@ -88,7 +94,7 @@ void server_section(Server& server, Lines& lines) {
   lines.add("uptime_in_seconds", uptime_s);
   lines.add("uptime_in_days", uptime_s / 86'400);
   lines.add("executable", executable());
-  lines.add("config_file", "");
+  lines.add("config_file", absolute(server.settings().config_file));
   lines.add("io_threads_active", server.workers().size() > 1 ? 1 : 0);
 }
 
@@ -96,7 +102,7 @@ void clients_section(Server& server, Lines& lines) {
   lines.add("connected_clients", server.clients());
   lines.add("cluster_connections", 0);
   lines.add("maxclients", server.live.max_clients.load());
-  lines.add("blocked_clients", 0);
+  lines.add("blocked_clients", sum(server, [](auto& s) { return s.blocked.load(); }));
   lines.add("tracking_clients", 0);
   lines.add("monitor_clients", server.monitors.load());
 }
@@ -112,6 +118,9 @@ void memory_section(Server& server, Lines& lines) {
   lines.add("used_memory_human", human(used));
   lines.add("used_memory_rss", resident);
   lines.add("used_memory_rss_human", human(resident));
+  const std::uint64_t peak = server.note_memory();
+  lines.add("used_memory_peak", peak);
+  lines.add("used_memory_peak_human", human(peak));
   lines.add("used_memory_dataset", used);
   lines.add("allocator_allocated", allocated);
   lines.add("total_system_memory", total);
@@ -138,6 +147,7 @@ void stats_section(Server& server, Lines& lines) {
   const KeyspaceCounters counters = server.keyspace().counters();
   lines.add("total_connections_received", sum(server, [](auto& s) { return s.connections.get(); }));
   lines.add("total_commands_processed", sum(server, [](auto& s) { return s.commands.get(); }));
+  lines.add("instantaneous_ops_per_sec", sum(server, [](auto& s) { return s.commands_per_s.load(); }));
   lines.add("total_net_input_bytes", sum(server, [](auto& s) { return s.bytes_in.get(); }));
   lines.add("total_net_output_bytes", sum(server, [](auto& s) { return s.bytes_out.get(); }));
   lines.add("rejected_connections", server.rejected_connections.load());
@@ -176,18 +186,13 @@ void cpu_section(Server&, Lines& lines) {
 void modules_section(Server&, Lines&) {}
 
 void commandstats_section(Server& server, Lines& lines) {
-  for (const CommandSpec& spec : all_commands()) {
-    const auto total = [&](Counter CommandStatistics::*counter) {
-      return sum(server, [&](auto& s) { return (s.of(&spec).*counter).get(); });
-    };
-    const std::uint64_t calls = total(&CommandStatistics::calls),
-                        rejected = total(&CommandStatistics::rejected);
-    const std::uint64_t usec = total(&CommandStatistics::microseconds);
-    if (calls == 0 && rejected == 0) continue;
-    lines.add(fmt::format("cmdstat_{}", spec.name),
-              fmt::format("calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}", calls,
-                          usec, calls == 0 ? 0.0 : static_cast<double>(usec) / static_cast<double>(calls),
-                          rejected, total(&CommandStatistics::failed)));
+  for (const CommandReport& command : command_reports(server)) {
+    const double per_call =
+        command.calls == 0 ? 0.0
+                           : static_cast<double>(command.microseconds) / static_cast<double>(command.calls);
+    lines.add(fmt::format("cmdstat_{}", command.name),
+              fmt::format("calls={},usec={},usec_per_call={:.2f},rejected_calls={},failed_calls={}",
+                          command.calls, command.microseconds, per_call, command.rejected, command.failed));
   }
 }
 
@@ -200,17 +205,16 @@ void errorstats_section(Server& server, Lines& lines) {
 }
 
 void latencystats_section(Server& server, Lines& lines) {
-  for (const CommandSpec& spec : all_commands()) {
-    const HistogramSnapshot latencies = latencies_of(server, spec);
-    if (latencies.count() == 0) continue;
-    lines.add(fmt::format("latency_percentiles_usec_{}", spec.name),
-              fmt::format("p50={}.000,p99={}.000,p99.9={}.000", latencies.percentile_us(50),
-                          latencies.percentile_us(99), latencies.percentile_us(99.9)));
+  for (const auto& [name, calls, microseconds, rejected, failed, latency] : command_reports(server)) {
+    if (calls == 0) continue;
+    lines.add(fmt::format("latency_percentiles_usec_{}", name),
+              fmt::format("p50={}.000,p99={}.000,p99.9={}.000", latency.percentile_us(50),
+                          latency.percentile_us(99), latency.percentile_us(99.9)));
   }
 }
 
-void cluster_section(Server&, Lines& lines) {
-  lines.add("cluster_enabled", 0);
+void cluster_section(Server& server, Lines& lines) {
+  lines.add("cluster_enabled", server.tier().is_cluster() ? 1 : 0);
 }
 
 /// The lines of the memory backend's `# Keyspace`.
@@ -249,6 +253,10 @@ void tiers_section(Server& server, Lines& lines) {
   for (const auto& [name, value] : server.tier().report().fields) lines.add(name, value);
 }
 
+void nodes_section(Server& server, Lines& lines) {
+  for (const auto& [name, value] : server.tier().report().nodes) lines.add(name, value);
+}
+
 enum class Shown : std::uint8_t { by_default, on_request };
 
 struct Section {
@@ -272,6 +280,7 @@ constexpr Section kSections[] = {
     {"latencystats", "Latencystats", latencystats_section, Shown::on_request},
     {"cluster", "Cluster", cluster_section, Shown::by_default},
     {"tiers", "Tiers", tiers_section, Shown::by_default},
+    {"nodes", "Nodes", nodes_section, Shown::by_default},
     {"keyspace", "Keyspace", nullptr, Shown::by_default},
 };
 
@@ -302,7 +311,7 @@ Step ask_backend(Session& session, const Request& request) {
   return Step::pending;
 }
 
-Step info(Session& session, const Request& request) {
+Step tell_info(Session& session, const Request& request) {
   Server& server = session.worker().server();
   const auto names = request.argv.subspan(1);
   const Section& keyspace = *std::ranges::find(kSections, "keyspace", &Section::name);
@@ -312,7 +321,7 @@ Step info(Session& session, const Request& request) {
   return Step::done;
 }
 
-constexpr ConnectionCommand kCommands[] = {{"info", info}};
+constexpr ConnectionCommand kInfoCommands[] = {{"info", tell_info}};
 
 }  // namespace
 
@@ -331,16 +340,27 @@ std::string info_text(Server& server, std::span<const ByteView> names, ByteView 
   return text;
 }
 
-HistogramSnapshot latencies_of(const Server& server, const CommandSpec& spec) {
-  HistogramSnapshot total;
+std::vector<CommandReport> command_reports(const Server& server) {
+  std::vector<CommandReport> reports;
+  std::unordered_map<ByteView, std::size_t> index;
   for (const auto& worker : server.workers())
-    if (const Histogram* histogram = worker->statistics().of(&spec).histogram())
-      total.merge(histogram->snapshot());
-  return total;
+    worker->statistics().for_each_command([&](ByteView name, const CommandStatistics& command) {
+      if (command.calls.get() == 0 && command.rejected.get() == 0) return;
+      const auto [found, is_new] = index.try_emplace(name, reports.size());
+      if (is_new) reports.push_back({.name = std::string(name)});
+      CommandReport& report = reports[found->second];
+      report.calls += command.calls.get();
+      report.microseconds += command.microseconds.get();
+      report.rejected += command.rejected.get();
+      report.failed += command.failed.get();
+      if (const Histogram* histogram = command.histogram()) report.latency.merge(histogram->snapshot());
+    });
+  std::ranges::sort(reports, {}, &CommandReport::name);
+  return reports;
 }
 
 std::span<const ConnectionCommand> info_commands() noexcept {
-  return kCommands;
+  return kInfoCommands;
 }
 
 }  // namespace larder

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/histogram.h"
@@ -9,7 +11,6 @@
 namespace larder {
 
 class Server;
-struct CommandSpec;
 
 /// The text of INFO for the sections named (`default`, `all` and `everything` among them; none: the default).
 /// `keyspace` is what stands in the section of that name.
@@ -18,7 +19,14 @@ struct CommandSpec;
 /// Thread: any.
 [[nodiscard]] std::string info_text(Server& server, std::span<const ByteView> sections, ByteView keyspace);
 
-/// A command's latencies over all workers.
-[[nodiscard]] HistogramSnapshot latencies_of(const Server& server, const CommandSpec& spec);
+/// A command over all workers.
+struct CommandReport {
+  std::string name;
+  std::uint64_t calls = 0, microseconds = 0, rejected = 0, failed = 0;
+  HistogramSnapshot latency = {};
+};
+
+/// Of all commands that were asked for, by name; those too that only the server behind knows.
+[[nodiscard]] std::vector<CommandReport> command_reports(const Server& server);
 
 }  // namespace larder

@@ -25,7 +25,8 @@ void Inquiry::ask_keyspace(Worker& worker, Answered answered) {
   ReplyWriter reply(inquiry->reply_, Protocol::resp2);
   const CommandSpec* spec = worker.backend().forwards_unknown() ? nullptr : &kInfo;
   const Request request{spec, kArgv, kRaw, worker.now_ms(), *inquiry, reply};
-  if (worker.backend().execute(request) == Step::done) inquiry->answer(inquiry->reply_);
+  // A backend that is not ready (Step::hold) is as good as silent.
+  if (worker.backend().execute(request) != Step::pending) inquiry->answer(inquiry->reply_);
 }
 
 Ticket Inquiry::defer() {

@@ -68,6 +68,7 @@ struct Listener::Impl {
   std::list<unix_protocol::acceptor> unix_acceptors;
   asio::steady_timer retry;
   std::int64_t keepalive_s = 0;
+  std::uint16_t tls_port = 0;  ///< its clients speak TLS
 
   Impl(asio::io_context& context, Accepted callback)
       : io(context), accepted(std::move(callback)), retry(context) {}
@@ -96,7 +97,9 @@ struct Listener::Impl {
     error_code ignored;
     ClientIdentity identity;
     identity.address = text_of(socket.remote_endpoint(ignored));
-    identity.local_address = text_of(socket.local_endpoint(ignored));
+    const tcp::endpoint local = socket.local_endpoint(ignored);
+    identity.local_address = text_of(local);
+    identity.is_tls = local.port() == tls_port;
     socket.non_blocking(true, ignored);
     tune(socket.native_handle(), keepalive_s);
     accepted(socket.release(), std::move(identity));
@@ -121,21 +124,26 @@ Listener::~Listener() {
 
 void Listener::open(const config::ServerSettings& settings) {
   impl_->keepalive_s = settings.tcp_keepalive.count();
-  for (const std::string& address : settings.bind) listen_tcp(address, settings);
+  for (const std::string& address : settings.bind) {
+    if (settings.port) listen_tcp(address, *settings.port, Wrapping::none);
+    if (settings.tls_port) listen_tcp(address, *settings.tls_port, Wrapping::tls);
+  }
+  impl_->tls_port = tls_port_;
   if (!settings.unixsocket.empty()) listen_unix(settings);
   for (tcp::acceptor& acceptor : impl_->tcp_acceptors) impl_->accept_next(acceptor);
   for (unix_protocol::acceptor& acceptor : impl_->unix_acceptors) impl_->accept_next(acceptor);
 }
 
-void Listener::listen_tcp(const std::string& address, const config::ServerSettings& settings) {
+void Listener::listen_tcp(const std::string& address, std::uint16_t wanted_port, Wrapping wrapping) {
+  const bool tls = wrapping == Wrapping::tls;
+  std::uint16_t& port = tls ? tls_port_ : plain_port_;
   error_code error;
   const std::string name = address == "*" ? "0.0.0.0" : address;
   tcp::resolver resolver(impl_->io);
   const auto found = resolver.resolve(name, "", error);
   if (error) throw std::runtime_error(fmt::format("cannot listen on '{}': {}", address, error.message()));
   // With port 0 all addresses share the port that the first one was given.
-  const tcp::endpoint endpoint(found.begin()->endpoint().address(),
-                               tcp_port_ != 0 ? tcp_port_ : settings.port);
+  const tcp::endpoint endpoint(found.begin()->endpoint().address(), port != 0 ? port : wanted_port);
   tcp::acceptor& acceptor = impl_->tcp_acceptors.emplace_back(impl_->io);
   acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
@@ -145,12 +153,12 @@ void Listener::listen_tcp(const std::string& address, const config::ServerSettin
   if (error == asio::error::address_in_use)
     throw std::runtime_error(
         fmt::format("{} is in use by another server: stop that one, or choose another port with "
-                    "--port (0 takes a free one)",
-                    text_of(endpoint)));
+                    "{} (0 takes a free one)",
+                    text_of(endpoint), tls ? "--tls-port" : "--port"));
   if (error)
     throw std::runtime_error(fmt::format("cannot listen on {}: {}", text_of(endpoint), error.message()));
-  tcp_port_ = acceptor.local_endpoint().port();
-  addresses_.push_back(text_of(acceptor.local_endpoint()));
+  port = acceptor.local_endpoint().port();
+  addresses_.push_back(text_of(acceptor.local_endpoint()) + (tls ? " (TLS)" : ""));
 }
 
 void Listener::listen_unix(const config::ServerSettings& settings) {

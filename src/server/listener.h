@@ -28,19 +28,22 @@ class Listener {
   void open(const config::ServerSettings& settings);
   void close();
 
-  /// The TCP port in use (the one asked for, or the one the kernel chose for 0); 0 without TCP.
-  [[nodiscard]] std::uint16_t tcp_port() const noexcept { return tcp_port_; }
+  /// The TCP ports in use (the one asked for, or the one the kernel chose for 0); 0 without.
+  [[nodiscard]] std::uint16_t tcp_port() const noexcept { return plain_port_; }
+  [[nodiscard]] std::uint16_t tls_port() const noexcept { return tls_port_; }
 
-  /// What it listens on, for the log: `127.0.0.1:6379`, `/run/larder.sock`.
+  /// What it listens on, for the log: `127.0.0.1:6379`, `127.0.0.1:6380 (TLS)`, `/run/larder.sock`.
   [[nodiscard]] const std::vector<std::string>& addresses() const noexcept { return addresses_; }
 
  private:
-  void listen_tcp(const std::string& address, const config::ServerSettings& settings);
+  enum class Wrapping : std::uint8_t { none, tls };
+
+  void listen_tcp(const std::string& address, std::uint16_t wanted_port, Wrapping wrapping);
   void listen_unix(const config::ServerSettings& settings);
 
   struct Impl;
   std::unique_ptr<Impl> impl_;
-  std::uint16_t tcp_port_ = 0;
+  std::uint16_t plain_port_ = 0, tls_port_ = 0;
   std::vector<std::string> addresses_;
   std::string unix_path_;
 };

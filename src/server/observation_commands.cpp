@@ -19,8 +19,20 @@ namespace {
 
 // --- SLOWLOG ---
 
-void append_entry(ReplyWriter& reply, const Slowlog::Entry& entry) {
-  reply.begin_array(6);
+/// What follows the six fields of Redis' entries, which some clients take for all there can be.
+enum class Extra : std::uint8_t { nothing, split };
+
+void append_split(ReplyWriter& reply, const Slowlog::Split& split) {
+  reply.begin_map(3);
+  for (const auto& [name, us] :
+       {std::pair("l1", split.l1_us), {"queue", split.queue_us}, {"upstream", split.upstream_us}}) {
+    reply.bulk(name);
+    reply.integer(us);
+  }
+}
+
+void append_entry(ReplyWriter& reply, const Slowlog::Entry& entry, Extra extra) {
+  reply.begin_array(extra == Extra::split ? 7 : 6);
   reply.integer(static_cast<std::int64_t>(entry.id));
   reply.integer(entry.at_seconds);
   reply.integer(entry.duration_us);
@@ -28,8 +40,11 @@ void append_entry(ReplyWriter& reply, const Slowlog::Entry& entry) {
   for (const std::string& argument : entry.argv) reply.bulk(argument);
   reply.bulk(entry.client_address);
   reply.bulk(entry.client_name);
+  if (extra == Extra::split) append_split(reply, entry.split);
 }
 
+/// SLOWLOG GET [count] and LARDER SLOWLOG [count].
+template <Extra kExtra>
 Step slowlog_get(Session& session, const Request& request) {
   constexpr std::int64_t kDefaultCount = 10;
   const auto count = request.argv.size() > 2 ? parse_integer(request.argv[2]) : kDefaultCount;
@@ -40,7 +55,7 @@ Step slowlog_get(Session& session, const Request& request) {
   } else {
     const auto entries = session.worker().server().slowlog.newest(static_cast<std::size_t>(*count));
     request.reply.begin_array(entries.size());
-    for (const Slowlog::Entry& entry : entries) append_entry(request.reply, entry);
+    for (const Slowlog::Entry& entry : entries) append_entry(request.reply, entry, kExtra);
   }
   return Step::done;
 }
@@ -82,29 +97,27 @@ void append_distribution(ReplyWriter& reply, const HistogramSnapshot& latencies)
 }
 
 /// The command or, of a container, all its subcommands.
-bool is_named(const CommandSpec& spec, ByteView name) noexcept {
-  const ByteView container = spec.name.substr(0, spec.name.find('|'));
-  return equals_ignore_case(name, spec.name) || equals_ignore_case(name, container);
+bool is_named(ByteView command, ByteView name) noexcept {
+  const ByteView container = command.substr(0, command.find('|'));
+  return equals_ignore_case(name, command) || equals_ignore_case(name, container);
 }
 
 Step latency_histogram(Session& session, const Request& request) {
   const auto names = request.argv.subspan(2);
-  std::vector<std::pair<ByteView, HistogramSnapshot>> found;
-  for (const CommandSpec& spec : all_commands()) {
-    const auto matches = [&](ByteView name) { return is_named(spec, name); };
-    if (!names.empty() && std::ranges::none_of(names, matches)) continue;
-    const HistogramSnapshot latencies = latencies_of(session.worker().server(), spec);
-    if (latencies.count() > 0) found.emplace_back(spec.name, latencies);
-  }
+  std::vector<CommandReport> reports = command_reports(session.worker().server());
+  std::erase_if(reports, [&](const CommandReport& command) {
+    const auto matches = [&](ByteView name) { return is_named(command.name, name); };
+    return command.calls == 0 || (!names.empty() && std::ranges::none_of(names, matches));
+  });
   ReplyWriter& reply = request.reply;
-  reply.begin_map(found.size());
-  for (const auto& [name, latencies] : found) {
-    reply.bulk(name);
+  reply.begin_map(reports.size());
+  for (const CommandReport& command : reports) {
+    reply.bulk(command.name);
     reply.begin_map(2);
     reply.bulk("calls");
-    reply.integer(static_cast<std::int64_t>(latencies.count()));
+    reply.integer(static_cast<std::int64_t>(command.latency.count()));
     reply.bulk("histogram_usec");
-    append_distribution(reply, latencies);
+    append_distribution(reply, command.latency);
   }
   return Step::done;
 }
@@ -216,8 +229,9 @@ Step debug(Session& session, const Request& request) {
   return Step::done;
 }
 
-constexpr ConnectionCommand kCommands[] = {
+constexpr ConnectionCommand kObservationCommands[] = {
     {"debug", debug},
+    {"larder|slowlog", slowlog_get<Extra::split>},
     {"latency|doctor", latency_doctor},
     {"latency|help", answer_help},
     {"latency|histogram", latency_histogram},
@@ -229,7 +243,7 @@ constexpr ConnectionCommand kCommands[] = {
     {"memory|purge", memory_purge},
     {"memory|stats", memory_stats},
     {"monitor", monitor},
-    {"slowlog|get", slowlog_get},
+    {"slowlog|get", slowlog_get<Extra::nothing>},
     {"slowlog|help", answer_help},
     {"slowlog|len", slowlog_len},
     {"slowlog|reset", slowlog_reset},
@@ -244,7 +258,7 @@ Step answer_help(Session&, const Request& request) {
 }
 
 std::span<const ConnectionCommand> observation_commands() noexcept {
-  return kCommands;
+  return kObservationCommands;
 }
 
 }  // namespace larder

@@ -239,6 +239,10 @@ std::string port(Server& server) {
   return std::to_string(server.tcp_port());
 }
 
+std::string tls_port(Server& server) {
+  return std::to_string(server.tls_port());
+}
+
 std::string databases(Server& server) {
   return std::to_string(server.settings().server.databases);
 }
@@ -289,6 +293,7 @@ constexpr Parameter kParameters[] = {
     {"slowlog-max-len", live<&Live::slowlog_max_len>, change_number<&Live::slowlog_max_len, 0, kMaxInt64>},
     {"tcp-keepalive", live<&Live::tcp_keepalive_s>, change_number<&Live::tcp_keepalive_s, 0, kMaxInt>},
     {"timeout", live<&Live::idle_timeout_s>, change_number<&Live::idle_timeout_s, 0, kMaxInt>},
+    {"tls-port", tls_port, nullptr},
     {"unixsocket", unixsocket, nullptr},
     {"unixsocketperm", unixsocketperm, nullptr},
 };

@@ -61,18 +61,8 @@ Step shutdown(Session& session, const Request& request) {
   return Step::done;
 }
 
-// --- what a single server without replicas and cluster says; a Redis behind us speaks for itself ---
-
-/// True when the backend is a Redis, which is then asked.
-bool is_forwarded(Session& session) {
-  return session.worker().backend().forwards_unknown();
-}
-
-Step forward(Session& session, const Request& request) {
-  Request unknown = request;
-  unknown.spec = nullptr;
-  return session.worker().backend().execute(unknown);
-}
+// --- what a single server without replicas and cluster says (rows with Flag::upstream_answers, where there
+// is none) ---
 
 Step role(Session&, const Request& request) {
   request.reply.begin_array(3);
@@ -82,8 +72,7 @@ Step role(Session&, const Request& request) {
   return Step::done;
 }
 
-Step wait(Session& session, const Request& request) {
-  if (is_forwarded(session)) return forward(session, request);
+Step wait(Session&, const Request& request) {
   const auto replicas = parse_integer(request.argv[1]), timeout_ms = parse_integer(request.argv[2]);
   if (!replicas)
     append_error(request.reply, Errc::not_an_integer);
@@ -93,11 +82,6 @@ Step wait(Session& session, const Request& request) {
     request.reply.error("ERR timeout is negative");
   else
     request.reply.integer(0);
-  return Step::done;
-}
-
-Step cluster(Session&, const Request& request) {
-  request.reply.error("ERR This instance has cluster support disabled");
   return Step::done;
 }
 
@@ -120,14 +104,13 @@ void append_default_user(ReplyWriter& reply, bool has_password) {
 
 /// ACL of a server with one user.
 Step acl(Session& session, const Request& request) {
-  if (is_forwarded(session)) return forward(session, request);
   const auto argv = request.argv;
   const bool has_password = !session.worker().server().password().empty();
   const auto is = [argv](ByteView name, std::size_t size) {
     return equals_ignore_case(argv[1], name) && argv.size() == size;
   };
   if (is("whoami", 2)) {
-    request.reply.bulk(session.state.user);
+    request.reply.bulk(session.user());
   } else if (is("users", 2)) {
     request.reply.begin_array(1);
     request.reply.bulk("default");
@@ -145,8 +128,7 @@ Step acl(Session& session, const Request& request) {
   return Step::done;
 }
 
-Step module(Session& session, const Request& request) {
-  if (is_forwarded(session)) return forward(session, request);
+Step module(Session&, const Request& request) {
   if (equals_ignore_case(request.argv[1], "list") && request.argv.size() == 2)
     request.reply.begin_array(0);
   else
@@ -154,9 +136,8 @@ Step module(Session& session, const Request& request) {
   return Step::done;
 }
 
-constexpr ConnectionCommand kCommands[] = {
+constexpr ConnectionCommand kProcessCommands[] = {
     {"acl", acl},
-    {"cluster", cluster},
     {"command", command},
     {"command|count", command},
     {"command|docs", command},
@@ -175,7 +156,7 @@ constexpr ConnectionCommand kCommands[] = {
 }  // namespace
 
 std::span<const ConnectionCommand> process_commands() noexcept {
-  return kCommands;
+  return kProcessCommands;
 }
 
 }  // namespace larder

@@ -5,6 +5,7 @@
 
 #include "backend/backend.h"
 #include "base/bytes.h"
+#include "server/statistics.h"
 
 namespace larder {
 
@@ -22,10 +23,10 @@ class ReplyQueue {
 
   /// What is known of a deferred request besides its reply.
   struct Place {
-    Bytes bytes = {};                   ///< the reply, while it is not the head
-    std::size_t start = 0;              ///< of the reply, in the buffer that bytes() gave
-    Bytes request = {};                 ///< the beginning of the request, for SLOWLOG; empty when not wanted
-    const CommandSpec* spec = nullptr;  ///< null: a place of immediate replies
+    Bytes bytes = {};       ///< the reply, while it is not the head
+    std::size_t start = 0;  ///< of the reply, in the buffer that bytes() gave
+    Bytes request = {};     ///< the beginning of the request, for SLOWLOG; empty when not wanted
+    CommandStatistics* statistics = nullptr;  ///< of its command; null: a place of immediate replies
     std::int64_t started_us = 0;
     Protocol protocol = Protocol::resp2;
     bool done = false;
@@ -47,6 +48,9 @@ class ReplyQueue {
 
   /// Marks the reply complete and moves everything that may leave to `out`.
   void finish(Ticket ticket);
+
+  /// False when it never had the place, or its reply has left.
+  [[nodiscard]] bool holds(Ticket ticket) const noexcept { return ticket - head_ < size_; }
 
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }

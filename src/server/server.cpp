@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/listener.h"
+#include "server/live_settings.h"
 
 namespace larder {
 
@@ -39,32 +39,19 @@ void raise_descriptor_limit(std::uint64_t clients) {
                  limit.rlim_cur, clients);
 }
 
-void set_bounds(OutputBounds& bounds, const config::OutputLimit& limit) {
-  bounds.hard_bytes = limit.hard_bytes;
-  bounds.soft_bytes = limit.soft_bytes;
-  bounds.soft_s = limit.soft_time.count();
-}
-
 }  // namespace
 
-Server::Server(const config::Settings& settings, config::BackendChoice choice, Keyspace& keyspace, Tier& tier)
+Server::Server(const config::Settings& settings, config::BackendChoice choice, Keyspace& keyspace, Tier& tier,
+               std::shared_ptr<TlsContext> tls)
     : started_us(steady_now_us()),
       run_id(random_run_id()),
       settings_(settings),
+      last_read_(settings),
       choice_(std::move(choice)),
       keyspace_(keyspace),
       tier_(tier),
-      password_(settings.server.requirepass) {
-  const config::ServerSettings& server = settings_.server;
-  live.max_clients = server.max_clients;
-  live.idle_timeout_s = server.timeout.count();
-  live.tcp_keepalive_s = server.tcp_keepalive.count();
-  live.max_bulk_bytes = static_cast<std::int64_t>(server.max_bulk_bytes);
-  live.query_buffer_limit = server.query_buffer_limit_bytes;
-  set_bounds(live.normal_output, server.normal_output_limit);
-  set_bounds(live.pubsub_output, server.pubsub_output_limit);
-  live.slowlog_slower_than_us = server.slowlog_slower_than ? server.slowlog_slower_than->count() : -1;
-  live.slowlog_max_len = server.slowlog_max_len;
+      tls_(std::move(tls)) {
+  apply_live_settings(*this, settings_);
 }
 
 Server::~Server() = default;
@@ -76,6 +63,7 @@ void Server::run() {
       io, [this](int fd, ClientIdentity identity) { accepted(fd, std::move(identity)); });
   listener_->open(settings_.server);
   tcp_port_ = listener_->tcp_port();
+  tls_port_ = listener_->tls_port();
 
   const int count = static_cast<int>(config::worker_count(settings_.server));
   for (int i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(*this, tier_, i));
@@ -91,10 +79,37 @@ void Server::run() {
     for (const auto& worker : workers_) worker->post([&worker, deadline_us] { worker->drain(deadline_us); });
     io.stop();
   });
+  asio::signal_set hangups(io, SIGHUP);
+  await_hangup(hangups);
   log_ready();
   io.run();
   for (const auto& worker : workers_) worker->join();
   listener_.reset();
+}
+
+void Server::await_hangup(asio::signal_set& signals) {
+  signals.async_wait([this, &signals](const boost::system::error_code& error, int) {
+    if (error) return;
+    reload();
+    await_hangup(signals);
+  });
+}
+
+void Server::reload() {
+  if (settings_.config_file.empty() || !read_settings_again)
+    return log::warning("SIGHUP: there is no file to read again, as Larder was started without --config");
+  try {
+    config::Settings fresh = read_settings_again();
+    const Reloaded keys = larder::reload(*this, settings_, last_read_, fresh);
+    last_read_ = std::move(fresh);
+    log::info("SIGHUP: {} was read again; in force now: {}", settings_.config_file,
+              keys.in_force.empty() ? "nothing else than before"
+                                    : fmt::format("{}", fmt::join(keys.in_force, ", ")));
+    if (!keys.after_restart.empty())
+      log::warning("SIGHUP: only a restart puts in force: {}", fmt::join(keys.after_restart, ", "));
+  } catch (const std::exception& error) {
+    log::error("SIGHUP: nothing was changed: {}", error.what());
+  }
 }
 
 void Server::stop() {
@@ -108,7 +123,7 @@ void Server::log_ready() const {
 void Server::accepted(int fd, ClientIdentity identity) {
   if (clients() >= live.max_clients.load(std::memory_order_relaxed)) {
     static constexpr std::string_view kText = "-ERR max number of clients reached\r\n";
-    (void)::send(fd, kText.data(), kText.size(), MSG_NOSIGNAL);
+    if (!identity.is_tls) (void)::send(fd, kText.data(), kText.size(), MSG_NOSIGNAL);
     ::close(fd);
     rejected_connections.fetch_add(1, std::memory_order_relaxed);
     return;
@@ -150,6 +165,14 @@ std::string Server::password() const {
 void Server::set_password(std::string password) {
   const std::lock_guard lock(password_mutex_);
   password_ = std::move(password);
+}
+
+std::uint64_t Server::note_memory() noexcept {
+  const std::uint64_t used = keyspace_.used_bytes();
+  std::uint64_t peak = peak_memory_.load(std::memory_order_relaxed);
+  while (peak < used && !peak_memory_.compare_exchange_weak(peak, used, std::memory_order_relaxed)) {
+  }
+  return std::max(peak, used);
 }
 
 void Server::on_every_worker(Worker& home, std::function<void(Worker&)> work, std::function<void()> done) {

@@ -7,9 +7,12 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/signal_set.hpp>
+
 #include "backend/backend.h"
 #include "config/backend_choice.h"
 #include "config/settings.h"
+#include "io/tls_context.h"
 #include "keyspace/keyspace.h"
 #include "server/slowlog.h"
 #include "server/worker.h"
@@ -47,12 +50,18 @@ struct LiveSettings {
 /// Thread: public members are atomic or have a lock of their own.
 class Server {
  public:
-  Server(const config::Settings& settings, config::BackendChoice choice, Keyspace& keyspace, Tier& tier);
+  /// `tls` is for the clients of tls.port; null when there is none.
+  Server(const config::Settings& settings, config::BackendChoice choice, Keyspace& keyspace, Tier& tier,
+         std::shared_ptr<TlsContext> tls = nullptr);
   ~Server();
 
   /// Listens and serves until stop(); returns when the last worker has ended.
   /// Errors: throws std::runtime_error with one sentence when an address cannot be listened on.
   void run();
+
+  /// Called by SIGHUP to read the configuration again, on the main thread; what it throws is logged, and
+  /// nothing changes. To be set before run().
+  std::function<config::Settings()> read_settings_again;
 
   /// Graceful end: stop accepting, answer what was asked, finish writes. Thread: any, also a signal handler's
   /// loop.
@@ -65,10 +74,12 @@ class Server {
   [[nodiscard]] const config::BackendChoice& choice() const noexcept { return choice_; }
   [[nodiscard]] Keyspace& keyspace() noexcept { return keyspace_; }
   [[nodiscard]] Tier& tier() noexcept { return tier_; }
+  [[nodiscard]] const std::shared_ptr<TlsContext>& tls() const noexcept { return tls_; }
   [[nodiscard]] const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
 
-  /// The address clients reach first, for INFO.
+  /// The ports clients reach, 0 for none.
   [[nodiscard]] std::uint16_t tcp_port() const noexcept { return tcp_port_; }
+  [[nodiscard]] std::uint16_t tls_port() const noexcept { return tls_port_; }
 
   [[nodiscard]] std::string password() const;
   void set_password(std::string password);
@@ -81,6 +92,9 @@ class Server {
 
   /// Forgets all counters and latencies (CONFIG RESETSTAT).
   void reset_statistics();
+
+  /// Looks at the memory of the keyspace; returns the most that was seen. Thread: any.
+  std::uint64_t note_memory() noexcept;
 
   /// Hands a line to all MONITOR clients. Thread: any.
   void show_monitors(std::string line);
@@ -99,16 +113,21 @@ class Server {
   void accepted(int fd, ClientIdentity identity);
   void listen();
   void log_ready() const;
+  void await_hangup(boost::asio::signal_set& signals);
+  void reload();
 
   const config::Settings settings_;
+  config::Settings last_read_;  ///< main thread
   const config::BackendChoice choice_;
   Keyspace& keyspace_;
   Tier& tier_;
+  const std::shared_ptr<TlsContext> tls_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Listener> listener_;
-  std::uint16_t tcp_port_ = 0;
+  std::uint16_t tcp_port_ = 0, tls_port_ = 0;
   mutable std::mutex password_mutex_;
   std::string password_;
+  std::atomic<std::uint64_t> peak_memory_{0};
 };
 
 }  // namespace larder

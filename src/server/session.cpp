@@ -3,19 +3,19 @@
 #include <algorithm>
 #include <cerrno>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "command/arguments.h"
 #include "command/error_reply.h"
 #include "server/connection_commands.h"
 #include "server/monitor.h"
 #include "server/redact.h"
 #include "server/server.h"
 #include "server/worker.h"
+#include "value/number.h"
 
 namespace larder {
 namespace {
@@ -28,16 +28,30 @@ constexpr std::size_t kLargeReply = 64 * 1024;
 
 constexpr std::size_t kReadStep = 16 * 1024;
 constexpr std::size_t kLargestReadStep = 1 << 20;
+constexpr std::uint32_t kQuickTogether = 64;
 constexpr std::size_t kSlowlogRequestBytes = 256;  // of a pending request, kept in case it turns out slow
+
+log::Rate failed_handshakes;
 
 bool wants_default_ttl(const Request& request) {
   if (request.spec == nullptr || request.spec->name != "set") return false;
-  const auto sets_expiry = [](ByteView option) {
-    return equals_ignore_case(option, "ex") || equals_ignore_case(option, "px") ||
-           equals_ignore_case(option, "exat") || equals_ignore_case(option, "pxat") ||
-           equals_ignore_case(option, "keepttl");
-  };
-  return std::ranges::none_of(request.argv.subspan(3), sets_expiry);
+  const Result<WriteOptions> options = parse_set_options(request.argv.subspan(3));
+  return options && options->expiry == ExpiryOption::none;
+}
+
+/// Whom AUTH and HELLO log in, if they do.
+ByteView user_of_login(const Request& request) {
+  const auto argv = request.argv;
+  if (request.spec->name == "auth") return argv.size() == 3 ? argv[1] : kOwnUser;
+  for (std::size_t i = 2; request.spec->name == "hello" && i + 2 < argv.size(); ++i)
+    if (equals_ignore_case(argv[i], "auth")) return argv[i + 1];
+  return {};
+}
+
+/// What the server itself does for those who run it.
+bool administers_larder(const Request& request) {
+  return request.spec != nullptr && request.spec->runner == Runner::connection &&
+         request.spec->flags.has(Flag::admin);
 }
 
 /// The words by which an HTTP request shows itself: a web page may make a browser send one to this port.
@@ -48,11 +62,15 @@ bool is_http(ByteView name) {
 }  // namespace
 
 Session::Session(Worker& worker, int fd, ClientIdentity identity)
-    : worker_(worker), fd_(fd), identity_(std::move(identity)), last_active_us_(steady_now_us()) {
+    : worker_(worker),
+      transport_(UniqueFd(fd)),
+      identity_(std::move(identity)),
+      last_active_us_(steady_now_us()) {
   state.authenticated = worker_.server().password().empty();
   db_ = worker_.server().tier().first_db();
   wanted_ = EPOLLIN;
-  worker_.poller().add(fd_, wanted_, *this);
+  worker_.poller().add(fd, wanted_, *this);
+  if (identity_.is_tls) transport_.secure(*worker_.server().tls());
 }
 
 Session::~Session() {
@@ -61,30 +79,54 @@ Session::~Session() {
 
 void Session::close() {
   if (is_closed()) return;
-  worker_.poller().remove(fd_, *this);
-  ::close(fd_);
-  fd_ = -1;
+  worker_.poller().remove(transport_.fd(), *this);
+  transport_.close();
   if (state.monitoring) {
     --worker_.monitors;
     --worker_.server().monitors;
   }
+  worker_.hub().remove_all(*this);
+  if (holds.any()) worker_.backend().abandon(*this);
+  count_wait();
   if (pending() == 0) worker_.release(*this);
 }
 
 void Session::on_ready(std::uint32_t events) {
+  if (transport_.is_shaking_hands()) return shake_hands();
+  if (transport_.receives_after_output()) events |= EPOLLIN;
   if (events & EPOLLOUT) settle();  // requests may have waited for the room
-  if (is_closed() || !(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
+  if (is_closed() || !(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
   if (may_go_on()) return read();
   // A dead connection is reported again and again, wanted or not; one that only has more requests is asked
   // later.
   if (events & (EPOLLHUP | EPOLLERR)) return close();
-  want(wanted_ & ~static_cast<std::uint32_t>(EPOLLIN));
+  // A client that waits may wait for long: when it has gone what it waits with is given back, as Redis does
+  // it.
+  if (holds.blocked && (events & EPOLLRDHUP)) return close();
+  const std::uint32_t its_end = holds.blocked ? static_cast<std::uint32_t>(EPOLLRDHUP) : 0;
+  want((wanted_ & ~static_cast<std::uint32_t>(EPOLLIN | EPOLLRDHUP)) | its_end);
+}
+
+/// The beginning of a TLS connection.
+void Session::shake_hands() {
+  switch (transport_.shake_hands()) {
+    case Transport::Handshake::done:
+    case Transport::Handshake::wants_input:
+      return want(EPOLLIN);
+    case Transport::Handshake::wants_output:
+      return want(EPOLLOUT);
+    case Transport::Handshake::hung_up:
+      return close();
+    case Transport::Handshake::failed:
+      log::warning_at(failed_handshakes, "client {} closed in its handshake: {}", identity_.address,
+                      transport_.problem());
+      return close();
+  }
 }
 
 // --- bytes in ---
 
 void Session::read() {
-  worker_.refresh_clock();
   if (in_.empty())
     read_into_scratch();
   else
@@ -95,7 +137,7 @@ void Session::read() {
 /// The usual case: whole requests, parsed where they were read.
 void Session::read_into_scratch() {
   const std::span<char> scratch = worker_.scratch();
-  const ssize_t count = ::recv(fd_, scratch.data(), scratch.size(), 0);
+  const ssize_t count = transport_.receive(scratch);
   if (!received(count)) return;
   const ByteView input(scratch.data(), static_cast<std::size_t>(count));
   const std::size_t consumed = process(input);
@@ -109,7 +151,7 @@ void Session::read_into_buffer() {
   const std::size_t step = std::clamp(parser_.missing_bytes(), kReadStep, most);
   const std::size_t old_size = in_.size();
   in_.resize(old_size + step);
-  const ssize_t count = ::recv(fd_, in_.data() + old_size, step, 0);
+  const ssize_t count = transport_.receive({in_.data() + old_size, step});
   in_.resize(old_size + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
   if (received(count)) process_buffer();
 }
@@ -120,6 +162,8 @@ bool Session::received(ssize_t count) {
     return true;
   }
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (count < 0 && errno == EPROTO)
+    log::warning("client {} closed: {}", identity_.address, transport_.problem());
   close();
   return false;
 }
@@ -144,7 +188,8 @@ bool Session::may_go_on() const noexcept {
 /// Runs all whole requests of `input`; returns how many bytes are done with.
 std::size_t Session::process(ByteView input) {
   std::size_t position = 0;
-  started_us_ = last_active_us_ = steady_now_us();
+  worker_.refresh_clock();
+  started_us_ = last_active_us_ = worker_.now_us();
   while (may_go_on() && !is_closed()) {
     const RequestLimits limits{worker_.server().live.max_bulk_bytes.load(std::memory_order_relaxed),
                                state.authenticated};
@@ -158,6 +203,7 @@ std::size_t Session::process(ByteView input) {
     if (*status == RequestParser::Status::ready && run(raw) == Step::hold) break;
     position += raw.size();
   }
+  record_quick();
   return closing_ ? input.size() : position;
 }
 
@@ -183,9 +229,15 @@ Step Session::run(ByteView raw) {
   const Step step = dispatch(request);
   current_ = nullptr;
   if (step == Step::hold) {
+    if (pending() == 0 && !paused_) {  // no answer will wake it
+      paused_ = true;
+      worker_.retry_at_tick(*this);
+    }
     held_ = !paused_;
     return step;
   }
+  // The client waits for it, and so do the requests behind it.
+  if (step == Step::blocking) held_ = true;
   last_command_ = request.spec;
   worker_.statistics().commands.add();
   if (step == Step::done) account(request, start);
@@ -194,23 +246,101 @@ Step Session::run(ByteView raw) {
 
 Step Session::dispatch(Request& request) {
   Server& server = worker_.server();
-  if (!resolve(request)) return Step::done;
-  const CommandSpec* spec = request.spec;
-  if (!state.authenticated && !(spec != nullptr && spec->flags.has(Flag::no_auth))) {
-    request.reply.error("NOAUTH Authentication required.");
+  if (!admit(request)) {
+    if (state.transaction != nullptr) state.transaction->spoil();
+    return Step::done;
+  }
+  if (acts_as != nullptr && administers_larder(request)) {
+    // Larder's own commands know nothing of the rights of Redis' users, and CONFIG GET tells passwords.
+    request.reply.error(
+        fmt::format("NOPERM this user has no permissions to run the '{}' command", request.spec->name));
+    if (state.transaction != nullptr) state.transaction->spoil();
     return Step::done;
   }
   if (is_paused(request)) return Step::hold;
   if (server.monitors.load(std::memory_order_relaxed) > 0) show_monitors(request);
-  if (spec != nullptr && spec->runner == Runner::connection) {
-    if (const ConnectionHandler handler = find_connection_handler(*spec)) return handler(*this, request);
-    append_unknown_command(request.reply, request.argv);
-    return Step::done;
-  }
   if (parser_.is_inline()) request.raw = encode(request.argv);
+  const CommandSpec* spec = request.spec;
+  if (spec != nullptr && spec->runner == Runner::connection) return run_own(request);
+  if (worker_.hot_keys().wants_sample()) count_hot_key(request);
   if (server.settings().cache.default_ttl.count() > 0 && wants_default_ttl(request))
     return set_with_default_ttl(request);
+  return pass_on(request);
+}
+
+/// What the backend runs, now or with EXEC.
+Step Session::pass_on(const Request& request) {
+  if (state.transaction != nullptr) return queue_up(request, Transaction::Place::backend);
   return worker_.backend().execute(request);
+}
+
+Step Session::queue_up(const Request& request, Transaction::Place place) {
+  if (place != Transaction::Place::server && !worker_.backend().may_queue(request)) {
+    state.transaction->spoil();
+    return Step::done;
+  }
+  state.transaction->queue(request, place);
+  request.reply.simple("QUEUED");
+  if (state.transaction->bytes() > worker_.server().live.query_buffer_limit.load(std::memory_order_relaxed)) {
+    log::warning("client {} closed: its transaction exceeds the query buffer limit", identity_.address);
+    close();
+  }
+  return Step::done;
+}
+
+/// A command of the server's own, which a Redis behind it may know better.
+Step Session::run_own(const Request& request) {
+  const CommandSpec& spec = *request.spec;
+  if (spec.flags.has(Flag::upstream_answers) && worker_.backend().forwards_unknown()) {
+    Request unknown = request;
+    unknown.spec = nullptr;
+    return pass_on(unknown);
+  }
+  // A subscriber's PING is answered behind what was published before it, as by Redis.
+  if (state.transaction == nullptr && holds.subscribed.any() && spec.name == "ping" &&
+      worker_.backend().has_subscriptions())
+    return pass_on(request);
+  if (state.transaction == nullptr || spec.flags.has(Flag::runs_in_multi))
+    return find_connection_handler(spec)(*this, request);
+  if (const ByteView user = user_of_login(request);
+      !user.empty() && (acts_as != nullptr || user != kOwnUser)) {
+    // Redis judges each command behind it by the rights of the new user; here they have all run by then.
+    request.reply.error("ERR a change of the user is not supported inside of a transaction");
+    state.transaction->spoil();
+    return Step::done;
+  }
+  return queue_up(request, spec.name == "select" ? Transaction::Place::both : Transaction::Place::server);
+}
+
+/// What Redis checks of a request before it runs or queues it; false when an error was answered.
+bool Session::admit(Request& request) {
+  if (!resolve(request)) return false;
+  const CommandSpec* spec = request.spec;
+  if (state.transaction != nullptr && spec != nullptr && spec->flags.has(Flag::no_multi)) {
+    request.reply.error("ERR Command not allowed inside a transaction");
+    return false;
+  }
+  if (!state.authenticated && (spec == nullptr || !spec->flags.has(Flag::no_auth))) {
+    request.reply.error("NOAUTH Authentication required.");
+    return false;
+  }
+  if (holds.subscribing && protocol_ == Protocol::resp2 && holds.subscribed.any())
+    return is_for_subscribers(request);
+  return true;
+}
+
+/// In RESP2 nothing else tells messages from replies; false when an error was answered.
+bool Session::is_for_subscribers(const Request& request) const {
+  constexpr ByteView kTheirs[] = {"ping",       "psubscribe", "punsubscribe", "quit",       "reset",
+                                  "ssubscribe", "subscribe",  "sunsubscribe", "unsubscribe"};
+  std::string name(request.spec != nullptr ? request.spec->name : request.argv[0].substr(0, 128));
+  if (std::ranges::find(kTheirs, name) != std::end(kTheirs)) return true;
+  std::ranges::transform(name, name.begin(), ascii_lower);
+  request.reply.error(fmt::format(
+      "{} Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
+      "this context",
+      name == "exec" ? "EXECABORT Transaction discarded because of:" : "ERR", name));
+  return false;
 }
 
 /// Finds the row and checks the arity; false when an error was answered.
@@ -238,24 +368,52 @@ bool Session::resolve(Request& request) {
     spec = subcommand;
   }
   if (!spec->accepts(request.argv.size())) {
-    append_wrong_arity(request.reply, spec->name);
-    worker_.statistics().of(spec).rejected.add();
+    refuse_arity(request, *spec);
+    return false;
+  }
+  if (spec->runner == Runner::connection && find_connection_handler(*spec) == nullptr) {
+    append_unknown_command(request.reply, request.argv);
     return false;
   }
   request.spec = spec;
   return true;
 }
 
+void Session::refuse_arity(const Request& request, const CommandSpec& spec) {
+  worker_.statistics().of(spec).rejected.add();
+  if (spec.name != "exec") return append_wrong_arity(request.reply, spec.name);
+  // As Redis: an EXEC that is refused ends the transaction.
+  request.reply.error(
+      "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+  drop_transaction();
+}
+
+void Session::drop_transaction() {
+  state.transaction.reset();
+  worker_.backend().unwatch(*this);
+}
+
 /// CLIENT PAUSE: the request waits, and the session with it, until the pause ends.
 bool Session::is_paused(const Request& request) {
   Server& server = worker_.server();
   if (request.now_ms >= server.paused_until_ms.load(std::memory_order_relaxed)) return false;
-  const bool is_write = request.spec == nullptr || request.spec->flags.has(Flag::write);
-  const bool is_connection = request.spec != nullptr && request.spec->runner == Runner::connection;
+  const bool is_exec =
+      state.transaction != nullptr && request.spec != nullptr && request.spec->name == "exec";
+  const bool is_write = request.spec == nullptr || request.spec->flags.has(Flag::write) ||
+                        (is_exec && state.transaction->writes());
+  const bool is_connection =
+      !is_exec && request.spec != nullptr && request.spec->runner == Runner::connection;
   if (server.pause_writes_only.load(std::memory_order_relaxed) ? !is_write : is_connection) return false;
   paused_ = true;
   worker_.park(*this);
   return true;
+}
+
+void Session::count_hot_key(const Request& request) {
+  const auto position = static_cast<std::size_t>(
+      request.spec != nullptr ? request.spec->keys.first : worker_.backend().first_key_position(request));
+  const bool has_key = position > 0 && position < request.argv.size();
+  worker_.hot_keys().add(db_, has_key ? request.argv[position] : ByteView());
 }
 
 void Session::show_monitors(const Request& request) {
@@ -272,7 +430,7 @@ Step Session::set_with_default_ttl(Request request) {
   argv.insert(argv.end(), {"PX", ttl_ms});
   request.argv = argv;
   request.raw = encode(argv);
-  return worker_.backend().execute(request);
+  return pass_on(request);
 }
 
 ByteView Session::encode(std::span<const ByteView> argv) {
@@ -287,11 +445,16 @@ ByteView Session::encode(std::span<const ByteView> argv) {
 /// Statistics, slow log and CLIENT REPLY, once a request was answered at once.
 void Session::account(const Request& request, std::size_t reply_start) {
   Bytes& tail = queue_.tail();
-  const std::int64_t now_us = steady_now_us();
-  const std::int64_t took_us = now_us - started_us_;
-  started_us_ = now_us;  // the next request starts where this one ended: one look at the clock for each
-  record(request.spec, took_us, ByteView(tail).substr(reply_start));
-  if (worker_.is_slow(took_us)) worker_.log_slow(*this, request.argv, took_us);
+  if (is_quick(request) && tail[reply_start] != '-') {
+    if (request.spec != quick_spec_ || quick_count_ == kQuickTogether) record_quick();
+    quick_spec_ = request.spec;
+    ++quick_count_;
+  } else {
+    record_quick();
+    const std::int64_t took_us = take_time();
+    record(statistics_of(request), took_us, ByteView(tail).substr(reply_start));
+    if (worker_.is_slow(took_us)) worker_.log_slow(*this, request.argv, {.l1_us = took_us});
+  }
 
   if (state.reply_mode == ReplyMode::on) return;
   tail.resize(reply_start);
@@ -299,23 +462,47 @@ void Session::account(const Request& request, std::size_t reply_start) {
   if (state.reply_mode == ReplyMode::skip_next) state.reply_mode = ReplyMode::skip;
 }
 
-void Session::record(const CommandSpec* spec, std::int64_t took_us, ByteView reply) {
-  WorkerStatistics& statistics = worker_.statistics();
-  CommandStatistics& command = statistics.of(spec);
+/// Too quick for the slow log, so that nobody asks how long just this one took.
+bool Session::is_quick(const Request& request) const noexcept {
+  return request.spec != nullptr && request.spec->flags.has(Flag::fast) && !worker_.times_quick_requests();
+}
+
+/// Quick requests of one kind in a row are timed together: looking at the clock takes as long as a hit in L1.
+void Session::record_quick() {
+  if (quick_count_ == 0) return;
+  worker_.statistics().of(*quick_spec_).record(take_time(), quick_count_);
+  quick_count_ = 0;
+}
+
+/// Since the requests before; the next one starts where this one ended.
+std::int64_t Session::take_time() noexcept {
+  const std::int64_t now_us = steady_now_us();
+  return now_us - std::exchange(started_us_, now_us);
+}
+
+void Session::record(CommandStatistics& command, std::int64_t took_us, ByteView reply) {
   command.record(took_us);
   if (!reply.starts_with('-')) return;
   command.failed.add();
-  statistics.errors.record(reply);
+  worker_.statistics().errors.record(reply);
+}
+
+CommandStatistics& Session::statistics_of(const Request& request) {
+  WorkerStatistics& statistics = worker_.statistics();
+  if (request.spec != nullptr) return statistics.of(*request.spec);
+  const bool may_exist = worker_.backend().forwards_unknown();
+  return may_exist ? statistics.of_unlisted(request.argv[0]) : statistics.of_unknown();
 }
 
 // --- deferred replies ---
 
 Ticket Session::defer() {
-  ReplyQueue::Place place{.spec = current_->spec, .started_us = started_us_, .protocol = protocol_};
+  ReplyQueue::Place place{
+      .statistics = &statistics_of(*current_), .started_us = started_us_, .protocol = protocol_};
   place.discard = state.reply_mode != ReplyMode::on;
   if (state.reply_mode == ReplyMode::skip) state.reply_mode = ReplyMode::on;
   if (worker_.keeps_slow_requests()) place.request = current_->raw.substr(0, kSlowlogRequestBytes);
-  return queue_.defer(std::move(place));
+  return last_ticket_ = queue_.defer(std::move(place));
 }
 
 ReplyWriter Session::reply_to(Ticket ticket) {
@@ -325,8 +512,10 @@ ReplyWriter Session::reply_to(Ticket ticket) {
 void Session::finish(Ticket ticket) {
   const ReplyQueue::Place& place = queue_.place(ticket);
   const std::int64_t took_us = steady_now_us() - place.started_us;
-  record(place.spec, took_us, queue_.reply(ticket));
-  if (worker_.is_slow(took_us)) worker_.log_slow(*this, place, took_us);
+  record(*place.statistics, took_us, queue_.reply(ticket));
+  const std::int64_t behind_us = std::min(std::exchange(upstream_us, 0), took_us);
+  if (worker_.is_slow(took_us))
+    worker_.log_slow(*this, place, {.queue_us = took_us - behind_us, .upstream_us = behind_us});
   adapt_most_pending(queue_.bytes(ticket).size());
   queue_.finish(ticket);
   if (!is_closed())
@@ -341,6 +530,14 @@ void Session::adapt_most_pending(std::size_t reply_bytes) noexcept {
                                             : std::min(most_pending_ + 1, kMaxPending);
 }
 
+/// A wait begins and ends in the backend.
+void Session::count_wait() {
+  if (counts_as_blocked_ == holds.blocked) return;
+  counts_as_blocked_ = holds.blocked;
+  auto& blocked = worker_.statistics().blocked;
+  counts_as_blocked_ ? ++blocked : --blocked;
+}
+
 void Session::settle() {
   flush();
   while (!is_closed() && (held_ || !in_.empty()) && can_resume()) {
@@ -351,6 +548,7 @@ void Session::settle() {
     if (in_.size() == before) break;  // the rest of a request has still to arrive
   }
   if (is_closed()) return;
+  count_wait();
   if ((closing_ || (draining_ && !held_ && !paused_)) && pending() == 0 && out_.size() == sent_)
     return close();
   if (may_go_on() && !draining_) want(wanted_ | EPOLLIN);
@@ -361,11 +559,40 @@ bool Session::can_resume() const noexcept {
          pending() < most_pending_;
 }
 
+// --- EXEC ---
+
+void Session::append(ByteView part) {
+  if (state.reply_mode == ReplyMode::on) queue_.tail().append(part);
+}
+
+void Session::run_queued(const CommandSpec& spec, ByteView raw) {
+  RequestParser parser;
+  if (!parser.parse(raw, {.max_bulk_bytes = INT64_MAX})) return;
+  Bytes& tail = queue_.tail();
+  const std::size_t start = tail.size();
+  ReplyWriter reply(tail, protocol_);
+  const Request request{&spec, parser.argv(), raw, worker_.now_ms(), *this, reply};
+  current_ = &request;
+  started_us_ = steady_now_us();
+  const Step step = find_connection_handler(spec)(*this, request);
+  current_ = nullptr;
+  if (step == Step::done)
+    account(request, start);
+  else
+    open_array_ = last_ticket_;
+}
+
+void Session::follow_select(ByteView raw) {
+  RequestParser parser;
+  if (!parser.parse(raw, {})) return;
+  if (const auto index = parse_integer(parser.argv()[1])) set_db(static_cast<int>(*index));
+}
+
 // --- bytes out ---
 
 void Session::flush() {
   while (sent_ < out_.size()) {
-    const ssize_t count = ::send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+    const ssize_t count = transport_.send(ByteView(out_).substr(sent_));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) {
       drop_sent_half();
@@ -389,9 +616,10 @@ void Session::drop_sent_half() {
 }
 
 void Session::want(std::uint32_t events) {
+  if (transport_.receives_after_output()) events = EPOLLOUT;
   if (is_closed() || events == wanted_) return;
   wanted_ = events;
-  worker_.poller().modify(fd_, wanted_, *this);
+  worker_.poller().modify(transport_.fd(), wanted_, *this);
 }
 
 void Session::drop_buffers() {
@@ -399,8 +627,24 @@ void Session::drop_buffers() {
   parser_.shrink();
 }
 
-void Session::send_push(ByteView bytes) {
+void Session::send_behind(ByteView bytes) {
   queue_.tail().append(bytes);
+  worker_.mark_dirty(*this);
+}
+
+/// `out_` ends with a whole reply, but for EXEC's while one of its parts is waited for.
+void Session::push(ByteView bytes) {
+  if (is_closed()) return;
+  (queue_.holds(open_array_) ? queue_.tail() : out_).append(bytes);
+  worker_.mark_dirty(*this);
+  const std::uint64_t most_bytes = output_bounds().hard_bytes;
+  if (most_bytes == 0 || out_.size() - sent_ <= most_bytes) return;
+  log_unread();
+  close();
+}
+
+void Session::hang_up() {
+  close_after_replies();
   worker_.mark_dirty(*this);
 }
 
@@ -413,6 +657,8 @@ void Session::resume() {
 
 void Session::finish_and_close() {
   if (is_closed()) return;
+  if (transport_.is_shaking_hands()) return close();
+  if (holds.blocked) return close();  // as in Redis: nobody knows when it would be answered
   // What the client had sent by now is still read and answered.
   if (may_go_on() && in_.empty()) read_into_scratch();
   if (is_closed()) return;
@@ -421,21 +667,38 @@ void Session::finish_and_close() {
   settle();
 }
 
+void Session::limit_handshake(std::int64_t now_us) {
+  const std::chrono::microseconds patience = worker_.server().tls()->options().handshake_timeout;
+  if (now_us - last_active_us_ <= patience.count()) return;
+  log::warning_at(failed_handshakes, "client {} closed: its TLS handshake takes too long", identity_.address);
+  close();
+}
+
 void Session::check_limits(std::int64_t now_us) {
   const LiveSettings& live = worker_.server().live;
+  if (transport_.is_shaking_hands()) return limit_handshake(now_us);
   const std::int64_t timeout_s = live.idle_timeout_s.load(std::memory_order_relaxed);
-  if (timeout_s > 0 && !state.monitoring && pending() == 0 &&
+  if (timeout_s > 0 && !state.monitoring && !holds.subscribed.any() && pending() == 0 &&
       now_us - last_active_us_ > timeout_s * 1'000'000)
     return close();
-  if (exceeds(state.monitoring ? live.pubsub_output : live.normal_output, now_us)) {
-    log::warning("client {} closed: {} bytes of unread replies exceed the output buffer limit",
-                 identity_.address, out_.size() - sent_);
+  if (exceeds(output_bounds(), now_us)) {
+    log_unread();
     return close();
   }
   if (in_.size() + parser_.heap_bytes() > live.query_buffer_limit.load(std::memory_order_relaxed)) {
     log::warning("client {} closed: its request exceeds the query buffer limit", identity_.address);
     close();
   }
+}
+
+void Session::log_unread() const {
+  log::warning("client {} closed: {} bytes of unread replies exceed the output buffer limit",
+               identity_.address, out_.size() - sent_);
+}
+
+const OutputBounds& Session::output_bounds() const noexcept {
+  const LiveSettings& live = worker_.server().live;
+  return state.monitoring || holds.subscribed.any() ? live.pubsub_output : live.normal_output;
 }
 
 /// Above the hard bound, or above the soft one for too long.
@@ -456,27 +719,43 @@ void Session::reset_state() {
     --worker_.monitors;
     --worker_.server().monitors;
   }
+  worker_.hub().remove_all(*this);
+  if (holds.any()) worker_.backend().abandon(*this);
   state = State();
+  acts_as.reset();
   state.authenticated = worker_.server().password().empty();
   db_ = worker_.server().tier().first_db();
   protocol_ = Protocol::resp2;
 }
 
+/// The letters of CLIENT LIST, in Redis' order.
+std::string Session::flags() const {
+  std::string letters;
+  if (state.monitoring) letters += 'O';
+  if (holds.subscribed.any()) letters += 'P';
+  if (state.transaction != nullptr) letters += 'x';
+  if (holds.blocked) letters += 'b';
+  if (identity_.is_unix) letters += 'U';
+  return letters.empty() ? "N" : letters;
+}
+
 std::string Session::describe(UnixMs now_ms) const {
   const std::int64_t idle_s = (steady_now_us() - last_active_us_) / 1'000'000;
   const CommandSpec* command = current_ != nullptr ? current_->spec : last_command_;
-  const char* flags = state.monitoring ? "O" : identity_.is_unix ? "U" : "N";
+  const Transaction* const multi = state.transaction.get();
   return fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} "
       "qbuf={} "
-      "qbuf-free={} argv-mem={} multi-mem=0 rbs={} rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} "
+      "qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} "
       "user={} "
       "redir=-1 resp={} lib-name={} lib-ver={}",
-      identity_.id, identity_.address, identity_.local_address, fd_, state.name,
-      (now_ms - identity_.connected_at_ms) / 1000, idle_s, flags, db_, in_.size(),
-      in_.capacity() - in_.size(), parser_.heap_bytes(), out_.capacity(), pending(), out_.size() - sent_,
-      sizeof(Session) + in_.capacity() + out_.capacity() + parser_.heap_bytes(),
-      wanted_ & EPOLLOUT ? "rw" : "r", command == nullptr ? "NULL" : command->name, state.user,
+      identity_.id, identity_.address, identity_.local_address, transport_.fd(), state.name,
+      (now_ms - identity_.connected_at_ms) / 1000, idle_s, flags(), db_, holds.subscribed.channels,
+      holds.subscribed.patterns, holds.subscribed.shard_channels,
+      multi == nullptr ? -1 : static_cast<int>(multi->size()), in_.size(), in_.capacity() - in_.size(),
+      parser_.heap_bytes(), multi == nullptr ? 0 : multi->bytes(), out_.capacity(), pending(),
+      out_.size() - sent_, sizeof(Session) + in_.capacity() + out_.capacity() + parser_.heap_bytes(),
+      wanted_ & EPOLLOUT ? "rw" : "r", command == nullptr ? "NULL" : command->name, user(),
       static_cast<int>(protocol_), state.library_name, state.library_version);
 }
 

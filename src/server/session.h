@@ -5,8 +5,10 @@
 
 #include "backend/backend.h"
 #include "io/poller.h"
+#include "io/transport.h"
 #include "resp/request_parser.h"
 #include "server/reply_queue.h"
+#include "server/transaction.h"
 
 namespace larder {
 
@@ -19,6 +21,7 @@ struct ClientIdentity {
   std::string address;  ///< `ip:port` or `path:0`
   std::string local_address;
   bool is_unix = false;
+  bool is_tls = false;
   UnixMs connected_at_ms = 0;
 };
 
@@ -41,6 +44,9 @@ class Session final : public Pollable, public Caller {
   void finish(Ticket ticket) override;
   [[nodiscard]] std::size_t pending() const noexcept override { return queue_.waiting(); }
 
+  void push(ByteView bytes) override;
+  void hang_up() override;
+
   /// Sends what is ready and goes on with what was held back. Called at the end of a batch after finish().
   void settle();
 
@@ -50,8 +56,8 @@ class Session final : public Pollable, public Caller {
   /// Closes now; unsent replies are lost.
   void close();
 
-  /// Sends bytes that no request asked for (MONITOR, pushes) once the replies before them are out.
-  void send_push(ByteView bytes);
+  /// Sends bytes that no request asked for (MONITOR) once the replies before them are out.
+  void send_behind(ByteView bytes);
 
   /// No more requests are read; what was read is answered, then the connection closes (shutdown).
   void finish_and_close();
@@ -66,28 +72,53 @@ class Session final : public Pollable, public Caller {
   enum class ReplyMode : std::uint8_t { on, off, skip, skip_next };
   struct State {
     std::string name, library_name, library_version;
-    std::string user = "default";
     bool authenticated = false;
     bool monitoring = false;
     bool no_evict = false;
     bool no_touch = false;
     ReplyMode reply_mode = ReplyMode::on;
+    std::unique_ptr<Transaction> transaction;  ///< from MULTI to EXEC
   };
   State state;
+  /// As CLIENT LIST calls it.
+  [[nodiscard]] ByteView user() const noexcept {
+    return acts_as == nullptr ? "default" : ByteView(acts_as->user);
+  }
   void set_db(int db) noexcept { db_ = db; }
+  /// The requests behind the one at hand wait until it is answered.
+  void hold_next() noexcept { held_ = true; }
   void set_protocol(Protocol protocol) noexcept { protocol_ = protocol; }
   void reset_state();
+  void drop_transaction();  ///< and forgets what was watched
+
+  // --- what EXEC needs ---
+  std::unique_ptr<Transaction> executing;  ///< its reply is put together here
+
+  /// Appends a part of a reply behind all that has been said and promised.
+  void append(ByteView part);
+
+  /// Runs a command of the server's own that was queued.
+  void run_queued(const CommandSpec& spec, ByteView raw);
+
+  /// The backend has run SELECT.
+  void follow_select(ByteView raw);
+
+  /// CLIENT REPLY: the client does not want the reply.
+  [[nodiscard]] bool discards(Ticket ticket) noexcept { return queue_.place(ticket).discard; }
 
   bool marked_dirty = false;  ///< in the worker's list of sessions to settle
   bool released = false;      ///< in the worker's list of sessions to destroy
 
   [[nodiscard]] const ClientIdentity& identity() const noexcept { return identity_; }
   [[nodiscard]] Worker& worker() noexcept { return worker_; }
-  [[nodiscard]] bool is_closed() const noexcept { return fd_ < 0; }
+  [[nodiscard]] bool is_closed() const noexcept { return !transport_; }
   [[nodiscard]] std::string describe(UnixMs now_ms) const;  ///< its line in CLIENT LIST, without line end
   [[nodiscard]] const CommandSpec* last_command() const noexcept { return last_command_; }
 
  private:
+  static constexpr Ticket kNoTicket = UINT64_MAX;
+
+  void shake_hands();
   void read();
   void read_into_scratch();
   void read_into_buffer();
@@ -98,14 +129,28 @@ class Session final : public Pollable, public Caller {
   [[nodiscard]] bool can_resume() const noexcept;
   [[nodiscard]] Step run(ByteView raw);
   [[nodiscard]] Step dispatch(Request& request);
+  [[nodiscard]] bool admit(Request& request);
   [[nodiscard]] bool resolve(Request& request);
+  [[nodiscard]] bool is_for_subscribers(const Request& request) const;
+  [[nodiscard]] Step run_own(const Request& request);
+  [[nodiscard]] Step pass_on(const Request& request);
+  [[nodiscard]] Step queue_up(const Request& request, Transaction::Place place);
   [[nodiscard]] bool is_paused(const Request& request);
+  void refuse_arity(const Request& request, const CommandSpec& spec);
+  void count_hot_key(const Request& request);
   void show_monitors(const Request& request);
   [[nodiscard]] Step set_with_default_ttl(Request request);
   [[nodiscard]] ByteView encode(std::span<const ByteView> argv);
   void protocol_error(Errc code);
   void account(const Request& request, std::size_t reply_start);
-  void record(const CommandSpec* spec, std::int64_t took_us, ByteView reply);
+  [[nodiscard]] bool is_quick(const Request& request) const noexcept;
+  void record_quick();
+  [[nodiscard]] std::int64_t take_time() noexcept;
+  void record(CommandStatistics& command, std::int64_t took_us, ByteView reply);
+  [[nodiscard]] CommandStatistics& statistics_of(const Request& request);
+  void limit_handshake(std::int64_t now_us);
+  void log_unread() const;
+  [[nodiscard]] const OutputBounds& output_bounds() const noexcept;
   [[nodiscard]] bool exceeds(const OutputBounds& bounds, std::int64_t now_us);
   void keep(ByteView rest);
   void flush();
@@ -113,9 +158,11 @@ class Session final : public Pollable, public Caller {
   void adapt_most_pending(std::size_t reply_bytes) noexcept;
   void want(std::uint32_t events);
   void drop_buffers();
+  void count_wait();
+  [[nodiscard]] std::string flags() const;
 
   Worker& worker_;
-  int fd_;
+  Transport transport_;
   ClientIdentity identity_;
   std::size_t most_pending_ = 32;  ///< requests in flight at once; follows the size of their replies
   std::uint32_t wanted_ = 0;       ///< events the Poller watches
@@ -124,15 +171,20 @@ class Session final : public Pollable, public Caller {
   Bytes out_;             ///< replies ready to be sent
   std::size_t sent_ = 0;  ///< of out_
   ReplyQueue queue_{out_};
+  Ticket last_ticket_ = kNoTicket;
+  Ticket open_array_ = kNoTicket;  ///< EXEC's reply is not whole before that one's is there
   const CommandSpec* last_command_ = nullptr;
-  const Request* current_ = nullptr;  ///< while it is being run
-  std::int64_t started_us_ = 0;       ///< of the request being run
+  const Request* current_ = nullptr;         ///< while it is being run
+  std::int64_t started_us_ = 0;              ///< of the request being run, or of the quick ones before it
+  const CommandSpec* quick_spec_ = nullptr;  ///< of the requests that are not recorded yet
+  std::uint32_t quick_count_ = 0;            ///< how many they are
   std::int64_t last_active_us_;
   std::int64_t over_soft_since_us_ = 0;  ///< unsent replies exceed the soft bound; 0 = they do not
-  bool held_ = false;                    ///< the first request in in_ waits for earlier ones
-  bool paused_ = false;                  ///< CLIENT PAUSE
-  bool closing_ = false;                 ///< close when all replies are out
-  bool draining_ = false;                ///< shutdown: answer what was read, then close
+  bool counts_as_blocked_ = false;
+  bool held_ = false;      ///< the first request in in_ waits for earlier ones
+  bool paused_ = false;    ///< CLIENT PAUSE, or the backend is not ready
+  bool closing_ = false;   ///< close when all replies are out
+  bool draining_ = false;  ///< shutdown: answer what was read, then close
 };
 
 }  // namespace larder

@@ -14,13 +14,23 @@ namespace {
 
 constexpr ByteView kWrongPassword = "WRONGPASS invalid username-password pair or user is disabled.";
 
-Step ping(Session&, const Request& request) {
-  if (request.argv.size() > 2)
+/// Open requests of one user must not be overtaken by those of another.
+bool changes_user(const Session& session, ByteView user) noexcept {
+  return session.acts_as != nullptr || user != kOwnUser;
+}
+
+Step ping(Session& session, const Request& request) {
+  if (request.argv.size() > 2) {
     append_wrong_arity(request.reply, request.spec->name);
-  else if (request.argv.size() == 2)
+  } else if (session.holds.subscribed.any() && session.protocol() == Protocol::resp2) {
+    request.reply.begin_array(2);
+    request.reply.bulk("pong");
+    request.reply.bulk(request.argv.size() == 2 ? request.argv[1] : ByteView());
+  } else if (request.argv.size() == 2) {
     request.reply.bulk(request.argv[1]);
-  else
+  } else {
     request.reply.simple("PONG");
+  }
   return Step::done;
 }
 
@@ -36,6 +46,7 @@ Step quit(Session& session, const Request& request) {
 }
 
 Step reset(Session& session, const Request& request) {
+  if (changes_user(session, kOwnUser) && session.pending() > 0) return Step::hold;
   session.reset_state();
   request.reply.simple("RESET");
   return Step::done;
@@ -43,7 +54,10 @@ Step reset(Session& session, const Request& request) {
 
 Step select_db(Session& session, const Request& request) {
   const Result<int> index = database_argument(request.argv[1]);
-  if (!index) {
+  const bool is_other = index ? *index != 0 : index.error() == Errc::db_index_out_of_range;
+  if (is_other && session.worker().server().tier().is_cluster()) {
+    request.reply.error("ERR SELECT is not allowed in cluster mode");
+  } else if (!index) {
     append_error(request.reply, static_cast<Errc>(index.error().value()));
   } else {
     session.set_db(*index);
@@ -60,28 +74,66 @@ bool same_secret(ByteView given, ByteView secret) noexcept {
   return difference == 0;
 }
 
-bool log_in(Session& session, ByteView user, ByteView password) {
+/// Larder's own user, with Larder's own password.
+bool knows_password(Session& session, ByteView password) {
   const std::string secret = session.worker().server().password();
   // As Redis: without a password the default user takes any.
-  if (user != "default" || !(secret.empty() || same_secret(password, secret))) return false;
+  return secret.empty() || same_secret(password, secret);
+}
+
+void become(Session& session, std::shared_ptr<const UpstreamUser> user) {
   session.state.authenticated = true;
-  return true;
+  session.acts_as = std::move(user);
+}
+
+/// The reply to a login that went well.
+using Welcome = std::function<void(Session& session, ReplyWriter reply)>;
+
+/// Another user than Larder's own is one of the second tier: whoever is behind the request waits for its
+/// word.
+Step log_in_elsewhere(Session& session, ByteView user, ByteView password, Welcome welcome) {
+  const Ticket ticket = session.defer();
+  session.hold_next();
+  const auto done = [&session, ticket, welcome = std::move(welcome)](const Login& login) {
+    ReplyWriter reply = session.reply_to(ticket);
+    if (login.accepted) {
+      become(session, login.user);
+      welcome(session, reply);
+    } else {
+      reply.error(login.error.empty() ? kWrongPassword : ByteView(login.error));
+    }
+    session.finish(ticket);
+  };
+  session.worker().backend().log_in(user, password, done);
+  return Step::pending;
+}
+
+Step log_in(Session& session, const Request& request, ByteView user, ByteView password, Welcome welcome) {
+  if (changes_user(session, user) && session.pending() > 0) return Step::hold;
+  if (user != kOwnUser) return log_in_elsewhere(session, user, password, std::move(welcome));
+  if (knows_password(session, password)) {
+    become(session, nullptr);
+    welcome(session, request.reply);
+  } else {
+    request.reply.error(kWrongPassword);
+  }
+  return Step::done;
 }
 
 Step auth(Session& session, const Request& request) {
   const auto argv = request.argv;
   if (argv.size() > 3) {
     append_error(request.reply, Errc::syntax);
-  } else if (argv.size() == 2 && session.worker().server().password().empty()) {
+    return Step::done;
+  }
+  if (argv.size() == 2 && session.worker().server().password().empty()) {
     request.reply.error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
         "configuration is correct?");
-  } else if (log_in(session, argv.size() == 3 ? argv[1] : "default", argv.back())) {
-    request.reply.ok();
-  } else {
-    request.reply.error(kWrongPassword);
+    return Step::done;
   }
-  return Step::done;
+  return log_in(session, request, argv.size() == 3 ? argv[1] : kOwnUser, argv.back(),
+                [](Session&, ReplyWriter reply) { reply.ok(); });
 }
 
 /// The options of HELLO behind the version.
@@ -114,8 +166,7 @@ bool parse_greeting(const Request& request, Greeting& greeting) {
   return true;
 }
 
-void append_greeting(Session& session, const Request& request) {
-  ReplyWriter reply = request.reply;
+void append_greeting(Session& session, ReplyWriter reply) {
   reply.set_protocol(session.protocol());
   reply.begin_map(7);
   reply.bulk("server");
@@ -127,7 +178,7 @@ void append_greeting(Session& session, const Request& request) {
   reply.bulk("id");
   reply.integer(static_cast<std::int64_t>(session.identity().id));
   reply.bulk("mode");
-  reply.bulk("standalone");
+  reply.bulk(session.worker().server().tier().is_cluster() ? "cluster" : "standalone");
   reply.bulk("role");
   reply.bulk("master");
   reply.bulk("modules");
@@ -150,10 +201,13 @@ Step hello(Session& session, const Request& request) {
   }
   Greeting greeting;
   if (!parse_greeting(request, greeting)) return Step::done;
-  if (greeting.has_auth && !log_in(session, greeting.user, greeting.password)) {
-    request.reply.error(kWrongPassword);
-    return Step::done;
-  }
+  const auto greet = [version, has_name = greeting.has_name, name = std::string(greeting.name)](
+                         Session& client, ReplyWriter reply) {
+    if (has_name) client.state.name = name;
+    client.set_protocol(version);
+    append_greeting(client, reply);
+  };
+  if (greeting.has_auth) return log_in(session, request, greeting.user, greeting.password, greet);
   if (!session.state.authenticated) {
     request.reply.error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH "
@@ -162,13 +216,11 @@ Step hello(Session& session, const Request& request) {
         "same time");
     return Step::done;
   }
-  if (greeting.has_name) session.state.name = greeting.name;
-  session.set_protocol(version);
-  append_greeting(session, request);
+  greet(session, request.reply);
   return Step::done;
 }
 
-constexpr ConnectionCommand kCommands[] = {
+constexpr ConnectionCommand kSessionCommands[] = {
     {"auth", auth}, {"echo", echo},   {"hello", hello},      {"ping", ping},
     {"quit", quit}, {"reset", reset}, {"select", select_db},
 };
@@ -180,7 +232,7 @@ bool is_valid_client_name(ByteView name) noexcept {
 }
 
 std::span<const ConnectionCommand> session_commands() noexcept {
-  return kCommands;
+  return kSessionCommands;
 }
 
 }  // namespace larder

@@ -2,7 +2,10 @@
 
 #include <array>
 #include <atomic>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <vector>
 
 #include "base/counter.h"
@@ -16,11 +19,12 @@ class CommandStatistics {
  public:
   Counter calls, microseconds, rejected, failed;
 
-  void record(std::int64_t us) {
+  /// Counts `times` calls that took `us` together.
+  void record(std::int64_t us, std::uint32_t times = 1) {
     if (histogram_.load(std::memory_order_relaxed) == nullptr)
       histogram_.store(new Histogram, std::memory_order_release);
-    histogram_.load(std::memory_order_relaxed)->record(us);
-    calls.add();
+    histogram_.load(std::memory_order_relaxed)->record(us / times, times);
+    calls.add(times);
     microseconds.add(static_cast<std::uint64_t>(us));
   }
 
@@ -74,13 +78,29 @@ struct WorkerStatistics {
   Counter commands, bytes_in, bytes_out, connections, protocol_errors;
   ErrorStatistics errors;
   std::atomic<std::uint64_t> clients{0};  ///< the listener counts up, the worker down
+  std::atomic<std::uint64_t> blocked{0};  ///< of them: those that wait in a command
+  std::atomic<std::uint64_t> commands_per_s{0};
 
-  WorkerStatistics() : by_command_(std::make_unique<CommandStatistics[]>(all_commands().size() + 1)) {}
+  WorkerStatistics() : by_command_(std::make_unique<CommandStatistics[]>(all_commands().size())) {}
 
-  /// The statistics of a command; null means one that is not in our table.
-  [[nodiscard]] CommandStatistics& of(const CommandSpec* spec) noexcept {
-    const auto commands = all_commands();
-    return by_command_[spec == nullptr ? commands.size() : static_cast<std::size_t>(spec - commands.data())];
+  /// The statistics of a command in our table.
+  [[nodiscard]] CommandStatistics& of(const CommandSpec& spec) noexcept {
+    return by_command_[static_cast<std::size_t>(&spec - all_commands().data())];
+  }
+
+  /// Of one that is not, but that the backend may have; as the client wrote it. Thread: the worker.
+  [[nodiscard]] CommandStatistics& of_unlisted(ByteView name);
+
+  /// Of those that nobody has, which are not shown.
+  [[nodiscard]] CommandStatistics& of_unknown() noexcept { return unknown_; }
+
+  /// Hands out name and statistics of every command, most of which were never run. Thread: any.
+  template <class Visit>
+  void for_each_command(Visit visit) const {
+    for (const CommandSpec& spec : all_commands())
+      visit(spec.name, by_command_[static_cast<std::size_t>(&spec - all_commands().data())]);
+    const std::lock_guard lock(unlisted_mutex_);
+    for (const auto& [name, command] : unlisted_) visit(ByteView(name), command);
   }
 
   /// Thread: any. What the worker counts at this very moment may survive.
@@ -88,11 +108,16 @@ struct WorkerStatistics {
     for (Counter* counter : {&commands, &bytes_in, &bytes_out, &connections, &protocol_errors})
       counter->reset();
     errors.reset();
-    for (std::size_t i = 0; i <= all_commands().size(); ++i) by_command_[i].reset();
+    for (std::size_t i = 0; i < all_commands().size(); ++i) by_command_[i].reset();
+    const std::lock_guard lock(unlisted_mutex_);
+    for (auto& [name, command] : unlisted_) command.reset();
   }
 
  private:
-  std::unique_ptr<CommandStatistics[]> by_command_;  ///< indexed like all_commands(), one more at the end
+  std::unique_ptr<CommandStatistics[]> by_command_;  ///< indexed like all_commands()
+  CommandStatistics unknown_;
+  mutable std::mutex unlisted_mutex_;  ///< of new names; the worker alone makes them
+  std::map<std::string, CommandStatistics, std::less<>> unlisted_;
 };
 
 }  // namespace larder

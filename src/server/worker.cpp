@@ -45,7 +45,7 @@ Worker::Worker(Server& server, Tier& tier, int index)
       backend_(tier.make_backend(loop_->io, *poller_)),
       scratch_(kScratchBytes) {
   poller_->at_every_end_of_batch([this] { settle_dirty(); });
-  refresh_clock();
+  compare_clocks();
 }
 
 Worker::~Worker() {
@@ -89,8 +89,15 @@ Session* Worker::find_session(std::uint64_t id) noexcept {
   return found == sessions_.end() ? nullptr : found->second.get();
 }
 
+/// A look at a clock may cost a tenth of a microsecond: one has to do for both.
 void Worker::refresh_clock() noexcept {
-  now_ms_ = unix_now_ms();
+  now_us_ = steady_now_us();
+  now_ms_ = (now_us_ + unix_ahead_us_) / 1000;
+}
+
+void Worker::compare_clocks() noexcept {
+  unix_ahead_us_ = unix_now_us() - steady_now_us();
+  refresh_clock();
 }
 
 // --- slow log ---
@@ -104,10 +111,17 @@ bool Worker::keeps_slow_requests() const noexcept {
   return server_.live.slowlog_slower_than_us.load(std::memory_order_relaxed) >= 0;
 }
 
-void Worker::log_slow(const Session& session, std::span<const ByteView> request, std::int64_t took_us) {
+bool Worker::times_quick_requests() const noexcept {
+  constexpr std::int64_t kQuickUs = 1000;
+  const std::int64_t threshold = server_.live.slowlog_slower_than_us.load(std::memory_order_relaxed);
+  return threshold >= 0 && threshold < kQuickUs;
+}
+
+void Worker::log_slow(const Session& session, std::span<const ByteView> request, const Slowlog::Split& took) {
   constexpr std::size_t kMaxArguments = 32, kMaxBytes = 128;
   Slowlog::Entry entry{.at_seconds = unix_now_ms() / 1000,
-                       .duration_us = took_us,
+                       .duration_us = took.l1_us + took.queue_us + took.upstream_us,
+                       .split = took,
                        .client_address = session.identity().address,
                        .client_name = session.state.name};
   const std::vector<ByteView> argv = redacted(request);
@@ -124,13 +138,13 @@ void Worker::log_slow(const Session& session, std::span<const ByteView> request,
 }
 
 /// A deferred request is known by its first bytes: shown are the arguments that were kept whole.
-void Worker::log_slow(const Session& session, const ReplyQueue::Place& place, std::int64_t took_us) {
+void Worker::log_slow(const Session& session, const ReplyQueue::Place& place, const Slowlog::Split& took) {
   RequestParser parser;
   const auto status = parser.parse(place.request, {});
-  if (status && *status == RequestParser::Status::ready) return log_slow(session, parser.argv(), took_us);
+  if (status && *status == RequestParser::Status::ready) return log_slow(session, parser.argv(), took);
   std::vector<ByteView> argv = parser.partial_argv(place.request);
   argv.push_back("... (more)");
-  log_slow(session, argv, took_us);
+  log_slow(session, argv, took);
 }
 
 // --- buffers and batches ---
@@ -185,9 +199,13 @@ void Worker::park(Session& session) {
   parked_.push_back(session.identity().id);
 }
 
+void Worker::retry_at_tick(Session& session) {
+  retried_.push_back(session.identity().id);
+}
+
 void Worker::show_monitors(ByteView line) {
   for (const auto& [id, session] : sessions_)
-    if (session->state.monitoring && !session->is_closed()) session->send_push(line);
+    if (session->state.monitoring && !session->is_closed()) session->send_behind(line);
 }
 
 // --- upkeep ---
@@ -201,24 +219,37 @@ void Worker::arm_tick() {
   });
 }
 
+/// They may come back into the same list at once.
+void Worker::resume_all(std::vector<std::uint64_t>& ids) {
+  for (const std::uint64_t id : std::exchange(ids, {}))
+    if (Session* session = find_session(id); session != nullptr && !session->is_closed()) session->resume();
+}
+
 void Worker::tick() {
-  refresh_clock();
+  compare_clocks();
   ++ticks_;
-  if (!parked_.empty() && now_ms_ >= server_.paused_until_ms.load(std::memory_order_relaxed)) {
-    std::vector<std::uint64_t> ids;
-    ids.swap(parked_);
-    for (const std::uint64_t id : ids)
-      if (Session* session = find_session(id); session != nullptr && !session->is_closed()) session->resume();
-  }
+  if (now_ms_ >= server_.paused_until_ms.load(std::memory_order_relaxed)) resume_all(parked_);
+  resume_all(retried_);
   for (int round = 0; round < kSweepRounds; ++round)
     if (server_.keyspace().sweep(kSweepSlots, now_ms_) * 4 < kSweepSlots) break;
   if (ticks_ % kTicksPerLimitCheck == 0) {
-    const std::int64_t now_us = steady_now_us();
     for (const auto& [id, session] : sessions_)
-      if (!session->is_closed()) session->check_limits(now_us);
+      if (!session->is_closed()) session->check_limits(now_us_);
+    hot_keys_.fade();
+    take_rate();
+    server_.note_memory();
   }
   settle_dirty();
   if (draining_) finish_if_drained();
+}
+
+void Worker::take_rate() {
+  const std::uint64_t commands = statistics_.commands.get();
+  const std::uint64_t since =
+      commands - (commands < commands_before_ ? 0 : commands_before_);  // CONFIG RESETSTAT
+  const std::int64_t elapsed_us = std::max<std::int64_t>(now_us_ - std::exchange(rate_taken_us_, now_us_), 1);
+  commands_before_ = commands;
+  statistics_.commands_per_s = since * 1'000'000 / static_cast<std::uint64_t>(elapsed_us);
 }
 
 // --- shutdown ---

@@ -9,7 +9,10 @@
 
 #include "backend/backend.h"
 #include "io/poller.h"
+#include "server/hot_keys.h"
+#include "server/hub.h"
 #include "server/session.h"
+#include "server/slowlog.h"
 #include "server/statistics.h"
 
 namespace larder {
@@ -48,16 +51,22 @@ class Worker {
   [[nodiscard]] const std::unordered_map<std::uint64_t, std::unique_ptr<Session>>& sessions() const noexcept {
     return sessions_;
   }
+  [[nodiscard]] HotKeys& hot_keys() noexcept { return hot_keys_; }
+  [[nodiscard]] Hub& hub() noexcept { return hub_; }
   [[nodiscard]] Session* find_session(std::uint64_t id) noexcept;
 
   /// The clocks as of the last refresh: once per ready socket, so that a pipeline pays for them once.
   [[nodiscard]] UnixMs now_ms() const noexcept { return now_ms_; }
+  [[nodiscard]] std::int64_t now_us() const noexcept { return now_us_; }  ///< of the steady clock
   void refresh_clock() noexcept;
 
   [[nodiscard]] bool is_slow(std::int64_t took_us) const noexcept;
   [[nodiscard]] bool keeps_slow_requests() const noexcept;
-  void log_slow(const Session& session, std::span<const ByteView> request, std::int64_t took_us);
-  void log_slow(const Session& session, const ReplyQueue::Place& place, std::int64_t took_us);
+
+  /// The slow log wants to hear of requests that are not slow at all.
+  [[nodiscard]] bool times_quick_requests() const noexcept;
+  void log_slow(const Session& session, std::span<const ByteView> request, const Slowlog::Split& took);
+  void log_slow(const Session& session, const ReplyQueue::Place& place, const Slowlog::Split& took);
 
   /// An empty buffer with room in it, and back again.
   [[nodiscard]] Bytes take_buffer();
@@ -72,6 +81,10 @@ class Worker {
   /// The session waits for the end of CLIENT PAUSE.
   void park(Session& session);
 
+  /// The session's next request cannot be run yet, though nothing is before it: it is tried again at the next
+  /// tick.
+  void retry_at_tick(Session& session);
+
   /// Shows a command to the MONITOR clients of this worker.
   void show_monitors(ByteView line);
   std::atomic<std::size_t> monitors{0};  ///< written by this worker only
@@ -83,7 +96,10 @@ class Worker {
   void run();
   void settle_dirty();
   void tick();
+  void take_rate();
+  void compare_clocks() noexcept;
   void arm_tick();
+  void resume_all(std::vector<std::uint64_t>& ids);
   void finish_if_drained();
 
   Server& server_;
@@ -96,12 +112,19 @@ class Worker {
   std::vector<Session*> dirty_;
   std::vector<std::uint64_t> released_;
   std::vector<std::uint64_t> parked_;
+  std::vector<std::uint64_t> retried_;
   std::vector<Bytes> spare_buffers_;
   std::vector<char> scratch_;
   Bytes encode_buffer_;
   WorkerStatistics statistics_;
+  HotKeys hot_keys_;
+  Hub hub_;
   UnixMs now_ms_ = 0;
+  std::int64_t now_us_ = 0;
+  std::int64_t unix_ahead_us_ = 0;  ///< of the steady clock, when they were last compared
   int ticks_ = 0;
+  std::uint64_t commands_before_ = 0;  ///< that were processed when their rate was taken last
+  std::int64_t rate_taken_us_ = 0;
   bool draining_ = false;
   bool backend_drained_ = false;
   std::int64_t drain_deadline_us_ = 0;

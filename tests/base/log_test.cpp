@@ -75,5 +75,26 @@ TEST_CASE("log: lines of several threads do not mix") {
   CHECK(matches == kThreads * kLines);
 }
 
+TEST_CASE("log: what comes often is told five times, then once a second with the number of the others") {
+  log::Rate rate;
+  std::int64_t now_us = 77'000'000;
+  for (int i = 0; i < 5; ++i) CHECK(rate.admit(now_us) == 0);
+  for (int i = 0; i < 1000; ++i) CHECK_FALSE(rate.admit(now_us += 999));
+  CHECK(rate.admit(now_us += 1'000) == 1000);
+  CHECK_FALSE(rate.admit(now_us));
+  CHECK(rate.admit(now_us += 60'000'000) == 1);
+  for (int i = 0; i < 4; ++i) CHECK(rate.admit(now_us) == 0);
+  CHECK_FALSE(rate.admit(now_us));
+}
+
+TEST_CASE("log: lines that were left out are counted in the next one") {
+  log::Rate rate;
+  const std::string text = stderr_of([&rate] {
+    for (int i = 0; i < 100; ++i) log::warning_at(rate, "{} again", i);
+  });
+  CHECK(std::ranges::count(text, '\n') < 100);
+  CHECK(text.find("warning 4 again\n") != text.npos);
+}
+
 }  // namespace
 }  // namespace larder

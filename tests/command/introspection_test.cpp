@@ -37,7 +37,7 @@ TEST_CASE("introspection: lists are filtered by pattern and category") {
 
 TEST_CASE("introspection: every container prints its help") {
   for (const ByteView container :
-       {"client", "command", "config", "debug", "latency", "memory", "object", "slowlog"}) {
+       {"client", "command", "config", "debug", "latency", "memory", "object", "pubsub", "slowlog"}) {
     Bytes out;
     ReplyWriter reply(out, Protocol::resp2);
     append_help(reply, container);

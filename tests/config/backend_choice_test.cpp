@@ -16,7 +16,7 @@ BackendChoice choose(const std::vector<std::string>& arguments, const Variables&
   return choose_backend(load_with(arguments, variables), installed);
 }
 
-struct Case {
+struct Choice {
   std::vector<std::string> arguments;
   Variables variables;
   bool installed;
@@ -41,7 +41,7 @@ TEST_CASE("backend choice: auto") {
   const std::string production_private =
       private_after("postgres: environment is production, REDIS_URL is not set");
   using enum BackendKind;
-  const std::vector<Case> cases{
+  const std::vector<Choice> cases{
       // not set, development: the database, even when REDIS_URL is set
       {{}, {}, kInstalled, postgres, unset_private},
       {{},
@@ -105,7 +105,7 @@ TEST_CASE("backend choice: auto") {
        postgres,
        "postgres: environment is not set and --database-url is set"},
   };
-  for (const Case& c : cases) {
+  for (const Choice& c : cases) {
     CAPTURE(c.reason);
     const BackendChoice choice = choose(c.arguments, c.variables, c.installed);
     CHECK(choice.kind == c.kind);
@@ -116,7 +116,7 @@ TEST_CASE("backend choice: auto") {
 
 TEST_CASE("backend choice: said") {
   using enum BackendKind;
-  const std::vector<Case> cases{
+  const std::vector<Choice> cases{
       {{"--backend", "memory"}, kBoth, kInstalled, memory, "memory: --backend is memory"},
       {{"--backend", "redis"}, kBoth, kInstalled, redis, "redis: --backend is redis"},
       {{"--backend", "redis"}, in("test", kRedis), kInstalled, redis, "redis: --backend is redis"},
@@ -137,7 +137,7 @@ TEST_CASE("backend choice: said") {
        postgres,
        "postgres: CACHE_ADAPTER is postgres and no database is named, so Larder runs a private PostgreSQL"},
   };
-  for (const Case& c : cases) {
+  for (const Choice& c : cases) {
     CAPTURE(c.reason);
     const BackendChoice choice = choose(c.arguments, c.variables, c.installed);
     CHECK(choice.kind == c.kind);
@@ -176,7 +176,6 @@ TEST_CASE("backend choice: a contradiction is an error that names the setting") 
     Variables variables;
     std::string_view error;
   };
-  const Variables cluster{{"REDIS_CLUSTER_NODES", "a:1,b:2"}};
   const std::vector<Refusal> cases{
       {{},
        {{"CACHE_ADAPTER", "redis"}},
@@ -184,17 +183,13 @@ TEST_CASE("backend choice: a contradiction is an error that names the setting") 
       {{"--backend", "database"},
        {},
        "--backend is postgres, but no database is named and no PostgreSQL server is installed"},
-      {{}, in("production", cluster), "REDIS_CLUSTER_NODES is set, but this build speaks to one Redis node"},
       {{},
-       in("production", {{"REDIS_CLUSTER_NODES", "a:1"}, {"REDIS_URL", "redis://r"}}),
-       "REDIS_CLUSTER_NODES is set"},
-      {{},
-       in("production", {{"REDIS_URL", "rediss://u:sesame@r"}}),
-       "REDIS_URL: rediss:// is not possible yet: this build speaks to one"},
+       in("production", {{"REDIS_CLUSTER_NODES", "a:x"}}),
+       "REDIS_CLUSTER_NODES: the port is not a number"},
       {{},
        in("production", {{"REDIS_URL", "redis-sentinel://r"}}),
-       "REDIS_URL: redis-sentinel:// is not possible yet"},
-      {{"--redis-url", "redis-cluster://r"}, {}, "--redis-url: redis-cluster:// is not possible yet"},
+       "REDIS_URL: the name that the Sentinels have for the master is missing"},
+      {{"--redis-url", "redis-cluster://r/1"}, {}, "--redis-url: a cluster has no databases but 0"},
       {{"--redis-url", "redis://u:sesame@r:x"}, {}, "--redis-url: the port is not a number"},
       {{}, {{"DATABASE_URL", "mysql://u:sesame@h/db"}}, "DATABASE_URL is not the address of a PostgreSQL"},
       {{}, {{"DATABASE_URL", "app"}}, "DATABASE_URL is not the address of a PostgreSQL"},
@@ -212,9 +207,31 @@ TEST_CASE("backend choice: a contradiction is an error that names the setting") 
   }
 }
 
+TEST_CASE("backend choice: the nodes of a cluster go before a URL, but not before a flag") {
+  const Variables both{{"REDIS_CLUSTER_NODES", "a:1,b:2"}, {"REDIS_URL", "redis://me:pw@r"}};
+  const BackendChoice cluster = choose({}, in("production", both), kInstalled);
+  CHECK(cluster.kind == BackendKind::redis);
+  CHECK(cluster.address == "redis-cluster://me:pw@a:1,b:2");
+  CHECK(cluster.reason == "redis: environment is production and REDIS_CLUSTER_NODES is set");
+  CHECK(choose({"--redis-url", "redis://r"}, both, kInstalled).address == "redis://r");
+}
+
+TEST_CASE("backend choice: settings of TLS that an address does not use are a warning") {
+  Settings settings;
+  settings.backend = BackendKind::redis;
+  settings.redis.url = "redis://r";
+  CHECK(choose_backend(settings, kInstalled).warning.empty());
+  settings.redis_tls.ca_cert_file = "ca.crt";
+  CHECK(choose_backend(settings, kInstalled).warning ==
+        "[redis.tls] is not used: redis.url does not say rediss");
+  settings.redis.url = "rediss://r";
+  CHECK(choose_backend(settings, kInstalled).warning.empty());
+}
+
 TEST_CASE("backend choice: an address of a backend that is not chosen does no harm") {
-  const Variables odd{
-      {"REDIS_URL", "rediss://r"}, {"REDIS_CLUSTER_NODES", "a:1"}, {"DATABASE_URL", "postgres://p"}};
+  const Variables odd{{"REDIS_URL", "redis-sentinel://r/m"},
+                      {"REDIS_CLUSTER_NODES", "a:1"},
+                      {"DATABASE_URL", "postgres://p"}};
   CHECK(choose({}, odd, kInstalled).kind == BackendKind::postgres);
   CHECK(choose({"--redis-url", "redis://r"}, odd, kInstalled).kind == BackendKind::redis);
   CHECK(choose({"--backend", "memory"}, {{"DATABASE_URL", "mysql://h"}}, kInstalled).kind ==
@@ -230,6 +247,29 @@ TEST_CASE("backend choice: noeviction is for the memory backend only") {
   CHECK(choose_backend(settings, kNotInstalled).kind == BackendKind::memory);
   settings.backend = BackendKind::memory;
   CHECK(choose_backend(settings, kInstalled).kind == BackendKind::memory);
+}
+
+TEST_CASE("backend choice: in place of a Redis that cannot be reached") {
+  const auto settings_with = [](Fallback fallback, const Variables& variables) {
+    Settings settings = load_with({"--backend", "redis", "--redis-url", "redis://r"}, variables);
+    settings.redis.fallback = fallback;
+    return settings;
+  };
+  const BackendChoice memory =
+      choose_fallback(settings_with(Fallback::memory, kBoth), "Connection refused", kInstalled);
+  CHECK(memory.kind == BackendKind::memory);
+  CHECK(memory.reason ==
+        "memory: Redis cannot be reached (Connection refused) and redis.fallback names another backend");
+  CHECK(memory.warning ==
+        "Redis cannot be reached (Connection refused): this Larder runs on memory until it is started again");
+  const BackendChoice database =
+      choose_fallback(settings_with(Fallback::database, kBoth), "no answer in 5 ms", kNotInstalled);
+  CHECK(database.kind == BackendKind::postgres);
+  CHECK(database.address == "postgresql://p/db");
+  CHECK(database.warning.find("runs on postgres") != std::string::npos);
+  const BackendChoice nothing = choose_fallback(settings_with(Fallback::database, {}), "gone", kNotInstalled);
+  CHECK(nothing.kind == BackendKind::memory);
+  CHECK(nothing.warning.starts_with("the data is in memory only"));
 }
 
 }  // namespace

@@ -11,14 +11,14 @@ using namespace std::chrono_literals;
 using Strings = std::vector<std::string>;
 
 template <class T>
-struct Case {
+struct TextCase {
   std::string_view text;
   std::optional<T> value;
 };
 
 template <class T>
-void check(const Codec<T>& codec, const std::vector<Case<T>>& cases) {
-  for (const Case<T>& c : cases) {
+void check(const Codec<T>& codec, const std::vector<TextCase<T>>& cases) {
+  for (const TextCase<T>& c : cases) {
     CAPTURE(c.text);
     CHECK(bool(codec.parse(c.text) == c.value));
     if (c.value) CHECK(bool(codec.parse(codec.print(*c.value)) == c.value));

@@ -114,10 +114,10 @@ TEST_CASE("load: an error in a file names file, line and key, what was found and
       {"[server]\nprot = 1", 2, "unknown key server.prot; did you mean server.port?"},
       {"port = 1", 1, "unknown key port; did you mean server.port?"},
       {"[redis]\nfrobnicate = 1", 2, "unknown key redis.frobnicate; [redis] has url, connect_timeout"},
-      {"[mongodb]\nuri = 'x'", 2, "unknown key mongodb.uri; known are server, l1"},
+      {"[mongodb]\nuri = 'x'", 2, "unknown key mongodb.uri; known are server, tls, l1"},
       {"\n[mongodb]\n", 2, "unknown key mongodb; known are"},
       {"[server.port]\nx = 1", 2, "unknown key server.port.x"},
-      {"[server]\nport = 'x'", 2, "is a string; it must be an integer from 0 to 65535"},
+      {"[server]\nport = 'x'", 2, R"(is "x"; it must be an integer from 0 to 65535 or "off")"},
       {"[server]\nport = 65536", 2, R"(is "65536"; it must be an integer from 0 to 65535)"},
       {"[server]\nport = 1.5", 2, "is of another type; it must be an integer"},
       {"[server]\nallow_unprotected = 'true'", 2, "is a string; it must be true or false"},
@@ -209,6 +209,26 @@ TEST_CASE("load: libpq's variables and REDIS_CLUSTER_NODES are noticed") {
   CHECK(load_with({}, {{"REDIS_CLUSTER_NODES", "a:1,b:2"}}).redis.cluster_nodes == "a:1,b:2");
 }
 
+TEST_CASE("load: an address of Redis is read whatever the backend is") {
+  struct Case {
+    const char *name, *value, *error;
+  };
+  for (const Case& c :
+       {Case{"REDIS_CLUSTER_NODES", "foo", "a node has no port: they are written host:port,host:port"},
+        Case{"REDIS_CLUSTER_NODES", "a:1,redis://b",
+             "a node has no port: they are written host:port,host:port"},
+        Case{"REDIS_CLUSTER_NODES", "me:pw@[::1]",
+             "a node has no port: they are written host:port,host:port"},
+        Case{"REDIS_CLUSTER_NODES", "a:x", "the port is not a number"},
+        Case{"REDIS_URL", "redis://h:0x1", "the port is not a number"}}) {
+    CAPTURE(c.value);
+    const std::string error = error_of([&] { load_with({"--backend", "memory"}, {{c.name, c.value}}); });
+    CHECK(error.starts_with(std::string(c.name) + ": " + c.error));
+  }
+  CHECK_NOTHROW(load_with({}, {{"REDIS_CLUSTER_NODES", "a:1, rediss://me:p:w@[::1]:2"}}));
+  CHECK_NOTHROW(load_with({"--redis-url", "redis://h"}, {{"REDIS_URL", "nonsense"}}));
+}
+
 TEST_CASE("load: the data directory is the user's own, root's is the system's") {
   if (::geteuid() == 0) {
     CHECK(load_with({}, {{"HOME", "/root"}}).postgres.data_dir == "/var/lib/larder");
@@ -248,6 +268,23 @@ TEST_CASE("load: there must be something to listen on") {
           load_with({"--config", file.path()});
         }).find("nothing to listen on") != std::string::npos);
   CHECK(load_with({"--config", file.path(), "--unixsocket", "/tmp/l.sock"}).server.bind.empty());
+  CHECK(error_of([] {
+          load_with({"--port", "off"});
+        }).starts_with("server.port and tls.port are off and server.unixsocket is not set"));
+  CHECK_FALSE(
+      load_with({"--port", "off", "--tls-port", "0", "--tls-cert-file", "c"}).server.port.has_value());
+}
+
+TEST_CASE("load: TLS that lacks a file is refused") {
+  CHECK(error_of([] { load_with({"--tls-port", "1"}); }) == "--tls-port is set, but tls.cert_file is not");
+  const ConfigFile clients("[tls]\nport = 1\ncert_file = 'c'\nauth_clients = 'optional'\n");
+  CHECK(error_of([&] {
+          load_with({"--config", clients.path()});
+        }).ends_with(":4) is set, but tls.ca_cert_file or tls.ca_cert_dir is not"));
+  const ConfigFile upstream("[redis.tls]\nkey_file = 'k'\n");
+  CHECK(error_of([&] {
+          load_with({"--config", upstream.path()});
+        }).ends_with(":2) is set, but redis.tls.cert_file is not"));
 }
 
 TEST_CASE("load: the variables of this process can be read") {

@@ -43,7 +43,7 @@ TEST_CASE("redis address: the forms of a URL") {
 
 std::string error_of(std::string_view url) {
   try {
-    static_cast<void>(parse_redis_url(url));
+    static_cast<void>(parse_redis_target(url));
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -81,10 +81,20 @@ TEST_CASE("redis address: an error says what is wrong and never the password") {
       Case{"redis://u:sesame%+1@h", "hexadecimal"},
       Case{"unix://run/redis.sock", "start with '/'"},
       Case{"unix://", "start with '/'"},
-      Case{"rediss://u:sesame@h", "one Redis node"},
-      Case{"redis-cluster://u:sesame@h", "one Redis node"},
-      Case{"rediss-cluster://h", "one Redis node"},
-      Case{"redis-sentinel://h/master", "one Redis node"},
+      Case{"redis-sentinel://", "host is missing"},
+      Case{"redis-sentinel://h", "name that the Sentinels have"},
+      Case{"redis-sentinel://u:sesame@h,i/", "name that the Sentinels have"},
+      Case{"redis-sentinel://h//1", "name that the Sentinels have"},
+      Case{"redis-sentinel://h,,i/m", "host is missing"},
+      Case{"redis-sentinel://h:1,i:x/m", "port"},
+      Case{"redis-sentinel://h/m/x", "database"},
+      Case{"redis-sentinel://h/m/1/2", "database"},
+      Case{"redis-sentinel://h/m?x=1", "only parameter"},
+      Case{"redis-cluster://", "host is missing"},
+      Case{"redis-cluster://u:sesame@", "host is missing"},
+      Case{"redis-cluster://u:sesame@h,,i", "host is missing"},
+      Case{"redis-cluster://h:1,i:0", "port"},
+      Case{"redis-cluster://h/1", "no databases"},
   };
   for (const Case& c : kCases) {
     CAPTURE(c.url);
@@ -93,6 +103,57 @@ TEST_CASE("redis address: an error says what is wrong and never the password") {
     CHECK(error.find(c.word) != std::string::npos);
     CHECK(error.find("sesame") == std::string::npos);
   }
+}
+
+TEST_CASE("redis address: the nodes of a cluster share a login") {
+  const RedisTarget one = parse_redis_target("redis-cluster://h");
+  CHECK(one.is_cluster);
+  CHECK(bool(one.address == RedisAddress{.host = "h"}));
+  CHECK(one.more_seeds.empty());
+  const RedisTarget three = parse_redis_target("redis-cluster://me:p%40@a:1,[::1]:2,c/");
+  CHECK(bool(three.address == RedisAddress{.host = "a", .port = 1, .user = "me", .password = "p@"}));
+  CHECK(bool(three.more_seeds == std::vector<RedisSeed>{{"::1", 2}, {"c", 6379}}));
+  CHECK_FALSE(parse_redis_target("redis://h").is_cluster);
+}
+
+TEST_CASE("redis address: rediss is TLS") {
+  CHECK(
+      bool(parse_redis_url("rediss://h:1/2") == RedisAddress{.host = "h", .port = 1, .db = 2, .tls = true}));
+  CHECK_FALSE(parse_redis_url("redis://h").tls);
+  const RedisTarget cluster = parse_redis_target("rediss-cluster://me:p@a:1,b:2");
+  CHECK(cluster.is_cluster);
+  CHECK(bool(cluster.address ==
+             RedisAddress{.host = "a", .port = 1, .user = "me", .password = "p", .tls = true}));
+  CHECK_FALSE(parse_redis_target("redis-cluster://a,b").address.tls);
+}
+
+TEST_CASE("redis address: REDIS_CLUSTER_NODES speaks TLS if a node says so, or else the URL that logs in") {
+  CHECK(cluster_url("rediss://a:1,b:2", "") == "rediss-cluster://a:1,b:2");
+  CHECK(cluster_url("a:1,b:2", "rediss://me:pw@h:1") == "rediss-cluster://me:pw@a:1,b:2");
+  CHECK(cluster_url("redis://a:1,b:2", "rediss://me:pw@h:1") == "redis-cluster://me:pw@a:1,b:2");
+}
+
+TEST_CASE("redis address: Sentinels and the name they have for the master") {
+  const RedisTarget one = parse_redis_target("redis-sentinel://h/mymaster");
+  CHECK(bool(one.sentinels == std::vector<RedisSeed>{{"h", 26379}}));
+  CHECK(one.master_name == "mymaster");
+  CHECK(bool(one.address == RedisAddress{}));
+  const RedisTarget three = parse_redis_target("redis-sentinel://me:p%40@a:1,[::1]:2,c/the%20one/3");
+  CHECK(bool(three.sentinels == std::vector<RedisSeed>{{"a", 1}, {"::1", 2}, {"c", 26379}}));
+  CHECK(three.master_name == "the one");
+  CHECK(bool(three.address == RedisAddress{.user = "me", .password = "p@", .db = 3}));
+  CHECK_FALSE(three.is_cluster);
+  CHECK(parse_redis_target("redis-sentinel://h/m?db=4").address.db == 4);
+  CHECK(parse_redis_target("redis://h").sentinels.empty());
+  CHECK_FALSE(three.address.tls);
+  CHECK(parse_redis_target("rediss-sentinel://h/m").address.tls);
+}
+
+TEST_CASE("redis address: REDIS_CLUSTER_NODES as a URL") {
+  CHECK(cluster_url("a:1,b:2", "") == "redis-cluster://a:1,b:2");
+  CHECK(cluster_url("a:1, redis://b:2", "redis://h") == "redis-cluster://a:1,b:2");
+  CHECK(cluster_url("a:1,b:2", "redis://me:pw@h:1") == "redis-cluster://me:pw@a:1,b:2");
+  CHECK(cluster_url("you:pw@a:1", "redis://me:pw@h:1") == "redis-cluster://you:pw@a:1");
 }
 
 }  // namespace

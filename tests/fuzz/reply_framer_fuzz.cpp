@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "resp/as_resp2.h"
 #include "resp/reply_cursor.h"
 #include "resp/reply_framer.h"
 

@@ -67,7 +67,10 @@ def test_redis_cli_reports(lab, backend):
 def test_redis_cli_interactive(lab):
     """On a terminal redis-cli asks for COMMAND DOCS first and then shows hints."""
     larder = lab.larder()
-    terminal, other_end = pty.openpty()
+    try:
+        terminal, other_end = pty.openpty()
+    except OSError as problem:
+        lab.skip(f"no terminal to be had: {problem}")
     shell = subprocess.Popen(["redis-cli", "-p", str(larder.port)], stdin=other_end, stdout=other_end, stderr=other_end,
                              env={**os.environ, "TERM": "dumb", "HOME": str(lab.path("home"))})
     os.close(other_end)
@@ -160,7 +163,7 @@ def test_node_redis(lab, backend):
     assert node(lab, "node_redis_app.mjs", lab.larder(backend)) == "done\n"
 
 
-def node(lab, program, server):
+def node(lab, program, server, *more):
     """Output of a Node.js program; what it needs is installed first, once, whoever comes first."""
     if not shutil.which("npm"):
         lab.skip("npm is not installed")
@@ -168,7 +171,7 @@ def node(lab, program, server):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not installed():
             run(["npm", "ci", "--no-progress"], cwd=CLIENTS, seconds=120)
-    return run(["node", CLIENTS / program, server.port])
+    return run(["node", CLIENTS / program, server.port, *more])
 
 
 def installed():

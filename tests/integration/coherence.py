@@ -70,6 +70,13 @@ class History:
         for states in self.states.values():
             states.append(certain_state(None, "loss", since))
 
+    def doubt(self, since, until):
+        """Writes answered between these times may have been lost: a failover does not wait for replication."""
+        for states in self.states.values():
+            for state in states[1:]:
+                if state.certain and since <= state.answered <= until:
+                    state.certain = False
+
     def judge(self, bound_s=BOUND_S):
         verdict = Verdict()
         reads_of = collections.defaultdict(list)
@@ -218,6 +225,12 @@ WRITES = [
     lambda key, value: [("SET", key + b":new", value), ("RENAME", key + b":new", key)],
     lambda key, value: [("SET", key + b":new", value), ("COPY", key + b":new", key, "REPLACE")],
 ]
+READS = [
+    lambda key: ("GET", key),
+    lambda key: ("GET", key),
+    lambda key: ("MGET", key),
+    lambda key: ("GETRANGE", key, "0", "-1"),  # of a key that does not exist: an empty one, which no writer writes
+]
 DELETIONS = [
     lambda key, _: [("DEL", key)],
     lambda key, _: [("UNLINK", key + b":other", key)],
@@ -282,7 +295,7 @@ class Load:
     def _read(self, rng, path):
         while not self._stopping.is_set():
             keys = [rng.choice(self._keys) for _ in range(PIPELINE)]
-            commands = [("GET", key) for key in keys[:-1]] + [("MGET", keys[-1])]
+            commands = [rng.choice(READS)(key) for key in keys]
             started = time.monotonic()
             replies = self._timed(path, lambda: path.pipeline(commands))
             ended = time.monotonic()
@@ -290,7 +303,7 @@ class Load:
                 if isinstance(reply, ReplyError):
                     self.errors[b" ".join(reply.args[0].split()[:4]).decode()] += 1
                 else:
-                    value = reply[0] if isinstance(reply, list) else reply
+                    value = reply[0] if isinstance(reply, list) else reply or None
                     self.history.reads.append(Read(key, value, path.name, started, ended))
         path.close()
 

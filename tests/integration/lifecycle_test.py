@@ -227,3 +227,61 @@ def test_environment_test_has_a_schema_of_its_own(lab):
     for larder in larders:
         larder.stop()
     assert int(behind.psql(schemas).stdout) == 0
+
+
+def hang_up(larder):
+    """SIGHUP; returns the lines that it makes Larder log."""
+    before = larder.process.log().count("SIGHUP: ")
+    larder.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: larder.process.log().count("SIGHUP: ") > before, 5, "the file to be read again")
+    time.sleep(0.05)  # a second line may follow
+    return [line for line in larder.process.log().splitlines() if "SIGHUP: " in line][before:]
+
+
+def test_sighup_reads_the_file_again(lab):
+    """What can change does, the rest is named; flags go before the file, and CONFIG SET holds where the file is silent."""
+    larder = lab.larder("memory", config={"server.maxclients": 100, "server.timeout": 0}, options=["--l1-memory", "32mb"])
+    path = larder.directory / "larder.toml"
+    with larder.connect() as client:
+        client.value("CONFIG", "SET", "slowlog-max-len", 7)
+        path.write_text('log_level = "debug"\n' + toml_text({"server.maxclients": 50, "server.timeout": "1m", "server.requirepass": "new",
+                                   "server.databases": 3, "l1.memory": "64mb",
+                                   "server.slowlog_log_slower_than": "off", "l1.eviction": "noeviction"}))
+        said = hang_up(larder)
+        assert len(said) == 2, said
+        in_force, others = said[0].split("in force now: ")[1].split(", "), said[1].split("in force: ")[1].split(", ")
+        assert set(in_force) == {"server.maxclients", "server.timeout", "server.requirepass", "log_level",
+                                 "server.slowlog_log_slower_than", "l1.eviction"}, said
+        assert others == ["server.databases"], said
+        got = {name: client.value("CONFIG", "GET", name)[1] for name in
+               ("maxclients", "timeout", "slowlog-max-len", "slowlog-log-slower-than", "databases", "maxmemory-policy",
+                "maxmemory")}
+        assert got == {"maxclients": b"50", "timeout": b"60", "slowlog-max-len": b"7", "slowlog-log-slower-than": b"-1",
+                       "databases": b"16", "maxmemory-policy": b"noeviction", "maxmemory": b"33554432"}, got
+        with larder.connect() as other:
+            assert other.call("GET", "k").startswith(b"-NOAUTH") and other.call("AUTH", "new") == b"+OK\r\n"
+        assert client.call("SET", "k", "v") == b"+OK\r\n"
+    said = hang_up(larder)
+    assert "in force now: nothing else than before" in said[0] and "server.databases" in said[1], said
+
+
+def test_sighup_with_a_file_that_is_wrong_changes_nothing(lab):
+    larder = lab.larder("memory", config={"server.maxclients": 100})
+    path = larder.directory / "larder.toml"
+    for text, what in (("[server]\nmaxclients = 50\nprot = 1\n", f"{path}:3: unknown key server.prot"),
+                       ("[server]\nmaxclients = 50\ntimeout = \"soon\"\n", f"server.timeout ({path}:3) is \"soon\""),
+                       ("[server]\nmaxclients = \n", f"{path}:2: ")):
+        path.write_text(text)
+        (said,) = hang_up(larder)
+        assert "nothing was changed: " in said and what in said, said
+        with larder.connect() as client:
+            assert client.value("CONFIG", "GET", "maxclients")[1] == b"100"
+    path.unlink()
+    assert "nothing was changed: cannot read" in hang_up(larder)[0]
+
+
+def test_sighup_without_a_file(lab):
+    larder = lab.larder("memory")
+    assert "without --config" in hang_up(larder)[0]
+    with larder.connect() as client:
+        assert client.call("PING") == b"+PONG\r\n"

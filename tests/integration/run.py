@@ -23,7 +23,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 from support.lab import Lab, Skip  # noqa: E402
 from support.servers import PostgresServer  # noqa: E402
 
-TEST_SECONDS = 150
+TEST_SECONDS = 240
 
 
 class Case:
@@ -43,14 +43,17 @@ class Case:
 
 
 class Outcome:
-    def __init__(self, name, status, seconds, notes, details):
-        self.name, self.status, self.seconds, self.notes, self.details = name, status, seconds, notes, details
+    """`reason` is one line, `details` the whole story."""
+
+    def __init__(self, name, status, seconds, notes, reason, details):
+        self.name, self.status, self.seconds, self.notes = name, status, seconds, notes
+        self.reason, self.details = reason, details
 
     def print(self):
         print(f"{self.status:7} {self.seconds:7.2f} s  {self.name}", flush=True)
         for note in self.notes:
             print(f"{'':19}{note}", flush=True)
-        if self.details:
+        if self.status == "skipped":
             print(self.details, flush=True)
 
 
@@ -70,19 +73,20 @@ def run_case(case, arguments, template, temporary_root):
     lab = Lab(arguments.larder, template, arguments, temporary_root)
     signal.signal(signal.SIGALRM, raise_timeout)
     signal.alarm(TEST_SECONDS)
-    status, details = "passed", ""
+    status, reason, details = "passed", "", ""
     for part in (lambda: case.call(lab), lab.stop_servers):
         try:
             part()
         except Skip as skip:
             status, details = "skipped", f"{'':19}{skip}"
-        except Exception:  # whatever it was, the test has failed and the others go on
+        except Exception as fault:  # whatever it was, the test has failed and the others go on
             status, details = "failed", details + traceback.format_exc()
+            reason = reason or f"{type(fault).__name__}: {fault}".splitlines()[0]
     signal.alarm(0)
     if status == "failed":
         details += lab.logs()
     lab.close()
-    return Outcome(case.name, status, time.monotonic() - started, lab.notes, details)
+    return Outcome(case.name, status, time.monotonic() - started, lab.notes, reason, details)
 
 
 def raise_timeout(*_):
@@ -100,13 +104,21 @@ def run_all(cases, arguments, template, temporary_root):
                 yield future.result()
 
 
+def report(failures):
+    """Last, so that whoever sees only the end of a long log sees why: the stories, then one line each."""
+    for failure in failures:
+        print(f"\n=== {failure.name}\n{failure.details}")
+    for failure in failures:
+        print(f"failed  {failure.name}: {failure.reason}")
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="run only tests whose name contains one of these")
     parser.add_argument("--larder", default=str(HERE.parent.parent / "build" / "larder"), help="the binary to test")
     parser.add_argument("--seed", type=int, default=1, help="of the random tests")
     parser.add_argument("--rounds", type=int, default=1, help="random tests run this many times as much")
-    parser.add_argument("--jobs", type=int, default=2, help="tests that run at the same time")
+    parser.add_argument("--jobs", type=int, default=3, help="tests that run at the same time")
     parser.add_argument("--list", action="store_true", help="only print the names")
     arguments = parser.parse_args()
     found = shutil.which(arguments.larder)
@@ -125,13 +137,17 @@ def main():
     temporary_root = tempfile.mkdtemp(prefix="larder-test-")
     pathlib.Path(temporary_root).chmod(0o755)
     counts = dict.fromkeys(("passed", "failed", "skipped"), 0)
+    failures = []
     try:
         template = PostgresServer.make_template(temporary_root)
         for outcome in run_all(cases, arguments, template, temporary_root):
             outcome.print()
             counts[outcome.status] += 1
+            if outcome.status == "failed":
+                failures.append(outcome)
     finally:
         shutil.rmtree(temporary_root, ignore_errors=True)
+    report(failures)
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     return 1 if counts["failed"] or not cases else 0
 

@@ -6,11 +6,11 @@
 
 #include "keyspace/ghost.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/support.h"
 
 namespace larder {
 namespace {
 
-constexpr UnixMs kNow = 1'000'000;
 constexpr std::uint64_t kBudget = 900 * 1024;  // one shard: one FIFO
 
 Keyspace::Options small(Eviction eviction) {

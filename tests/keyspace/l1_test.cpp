@@ -6,14 +6,14 @@
 
 #include <doctest/doctest.h>
 
+#include "keyspace/answers.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/support.h"
 
 // The keyspace as an L1: fills, epochs, sources, expiry.
 
 namespace larder {
 namespace {
-
-constexpr UnixMs kNow = 1'000'000;
 
 /// An L1 with one source.
 struct L1 {
@@ -25,13 +25,117 @@ struct L1 {
                          keyspace.source_generation(source));
   }
 
-  std::optional<std::string> read(const KeyRef& key, UnixMs now_ms = kNow) {
+  bool fill_answer(const KeyRef& key, ByteView question, ByteView reply, UnixMs expire_at = kNoExpiry) {
+    return fill_answer(source, key, {question, reply}, expire_at);
+  }
+
+  bool fill_answer(SourceId from, const KeyRef& key, const Answer& answer, UnixMs expire_at = kNoExpiry) {
+    return keyspace.fill_answer(key, answer, expire_at, keyspace.epoch(key.hash), from,
+                                keyspace.source_generation(from));
+  }
+
+  std::optional<std::string> read(const KeyRef& key, UnixMs now_ms = kNow, ByteView question = {}) {
     std::optional<std::string> value;
-    const Lookup lookup = keyspace.read(key, now_ms, [&](const Item& item) { value = item.value; });
+    const Lookup lookup = keyspace.read(
+        key, now_ms, [&](const Item& item) { value = item.value; }, question);
     CHECK((lookup == Lookup::hit) == value.has_value());
     return value;
   }
 };
+
+TEST_CASE("L1: a key has an answer to each question, and none is its value") {
+  L1 l1;
+  const KeyRef key(0, "k");
+  CHECK(l1.fill_answer(key, "hget a", "1"));
+  CHECK(l1.fill_answer(key, "hget b", ""));
+  CHECK(l1.read(key, kNow, "hget a") == "1");
+  CHECK(l1.read(key, kNow, "hget b") == "");
+  CHECK_FALSE(l1.read(key, kNow, "hget c"));
+  CHECK_FALSE(l1.read(key));
+  CHECK(l1.fill_answer(key, "hget a", "2"));
+  CHECK(l1.read(key, kNow, "hget a") == "2");
+  CHECK(l1.keyspace.entries() == 1);
+}
+
+TEST_CASE("L1: whether something is known can be asked without a trace") {
+  L1 l1;
+  const KeyRef key(0, "k");
+  CHECK_FALSE(l1.keyspace.knows(key, kNow));
+  CHECK(l1.fill_answer(key, "q", "1", kNow + 10));
+  CHECK(l1.keyspace.knows(key, kNow, "q"));
+  CHECK_FALSE(l1.keyspace.knows(key, kNow, "other"));
+  CHECK_FALSE(l1.keyspace.knows(key, kNow));
+  CHECK_FALSE(l1.keyspace.knows(key, kNow + 10, "q"));
+  CHECK(l1.keyspace.counters().hits + l1.keyspace.counters().misses == 0);
+}
+
+TEST_CASE("L1: a value takes the place of answers, and they of a value") {
+  L1 l1;
+  const KeyRef key(0, "k");
+  CHECK(l1.fill_answer(key, "strlen", "3"));
+  CHECK(l1.fill(key, "abc"));
+  CHECK(l1.read(key) == "abc");
+  CHECK(l1.read(key, kNow, "strlen") == "abc");  // whoever asks makes of it what the question wants
+  CHECK(l1.fill_answer(key, "strlen", "3"));
+  CHECK_FALSE(l1.read(key));
+  CHECK(l1.read(key, kNow, "strlen") == "3");
+}
+
+TEST_CASE("L1: all answers are void with the key") {
+  L1 l1;
+  const KeyRef key(0, "k");
+  CHECK(l1.fill_answer(key, "a", "1"));
+  CHECK(l1.fill_answer(key, "b", "2"));
+  l1.keyspace.void_key_everywhere("k");
+  CHECK_FALSE(l1.read(key, kNow, "a"));
+  CHECK_FALSE(l1.read(key, kNow, "b"));
+}
+
+TEST_CASE("L1: an answer that was sent before a write is not stored") {
+  L1 l1;
+  const KeyRef key(0, "k");
+  const Epoch noted = l1.keyspace.epoch(key.hash);
+  l1.keyspace.void_key(key);
+  CHECK_FALSE(l1.keyspace.fill_answer(key, {"q", "old"}, kNoExpiry, noted, l1.source,
+                                      l1.keyspace.source_generation(l1.source)));
+  CHECK_FALSE(l1.read(key, kNow, "q"));
+}
+
+TEST_CASE("L1: answers of one key rest each on the source they came from") {
+  L1 l1;
+  const KeyRef key(0, "k");
+  const SourceId other = l1.keyspace.add_source();
+  CHECK(l1.fill_answer(other, key, {"theirs", "1"}));
+  CHECK(l1.fill_answer(key, "mine", "2"));
+  CHECK(l1.read(key, kNow, "theirs") == "1");
+  l1.keyspace.void_source(other);
+  CHECK_FALSE(l1.read(key, kNow, "theirs"));
+  CHECK(l1.read(key, kNow, "mine") == "2");
+  CHECK(l1.fill_answer(key, "more", "3"));
+  CHECK_FALSE(l1.read(key, kNow, "theirs"));
+  CHECK(l1.read(key, kNow, "mine") == "2");
+}
+
+TEST_CASE("L1: the first of its answers to expire takes the others along") {
+  L1 l1;
+  const KeyRef key(0, "k");
+  CHECK(l1.fill_answer(key, "a", "1", kNow + 10));
+  CHECK(l1.fill_answer(key, "b", "2"));
+  CHECK(l1.read(key, kNow + 9, "b") == "2");
+  CHECK_FALSE(l1.read(key, kNow + 10, "b"));
+  CHECK_FALSE(l1.read(key, kNow + 10, "a"));
+}
+
+TEST_CASE("L1: the oldest answers of a key go when there are too many") {
+  L1 l1;
+  const KeyRef key(0, "k");
+  const std::string large(10'000, 'x');
+  for (int n = 0; n < 5; ++n) CHECK(l1.fill_answer(key, std::to_string(n), large));
+  CHECK_FALSE(l1.read(key, kNow, "0"));
+  CHECK(l1.read(key, kNow, "3") == large);
+  CHECK(l1.read(key, kNow, "4") == large);
+  CHECK(l1.keyspace.used_bytes() < 60'000);
+}
 
 TEST_CASE("L1: what was filled is read") {
   L1 l1;

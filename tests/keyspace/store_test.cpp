@@ -12,17 +12,12 @@
 #include <doctest/doctest.h>
 
 #include "keyspace/keyspace.h"
+#include "keyspace/support.h"
 
 // The keyspace as a store: what the memory backend's handlers do through Locked, SCAN, whole databases.
 
 namespace larder {
 namespace {
-
-constexpr UnixMs kNow = 1'000'000;
-
-Keyspace::Options roomy() {
-  return {.budget_bytes = 64 << 20, .eviction = Eviction::none};
-}
 
 void put(Keyspace& keyspace, const KeyRef& key, ByteView value, UnixMs expire_at = kNoExpiry) {
   Keyspace::Locked(keyspace, {&key, 1}, kNow).put(key, value, expire_at);

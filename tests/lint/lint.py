@@ -13,7 +13,9 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SRC = ROOT / "src"
 PUBLIC = ROOT / "include"
+CLIENTS = ROOT / "clients"
 TESTS = ROOT / "tests"
+BENCH = ROOT / "bench"
 
 LAYERS = re.findall(r"^subdir\('(\w+)'\)", (SRC / "meson.build").read_text(), re.MULTILINE)
 
@@ -38,7 +40,7 @@ def files_under(folder, *suffixes):
 
 
 def cpp_files(*folders):
-    return [path for folder in folders for path in files_under(folder, ".h", ".cpp")]
+    return [path for folder in folders for path in files_under(folder, ".h", ".hpp", ".cpp")]
 
 
 def includes(path):
@@ -55,7 +57,7 @@ def shown(path, number):
 
 def check_format():
     """formatted by clang-format-14 (./dev format does it)"""
-    files = [str(path.relative_to(ROOT)) for path in cpp_files(SRC, PUBLIC, TESTS)]
+    files = [str(path.relative_to(ROOT)) for path in cpp_files(SRC, PUBLIC, CLIENTS, TESTS, BENCH)]
     command = ["clang-format-14", "--dry-run", "--Werror", *files]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     return sorted(set(re.findall(r"^(\S+?):\d+:\d+: error", result.stderr, re.MULTILINE)))
@@ -76,11 +78,11 @@ def check_layers():
 
 def check_rooted_includes():
     """quoted includes are rooted at src (or tests), and exist"""
-    for path in cpp_files(SRC, TESTS):
-        roots = (SRC,) if path.is_relative_to(SRC) else (SRC, TESTS)
+    for path in cpp_files(SRC, TESTS, BENCH):
+        roots = (SRC,) if path.is_relative_to(SRC) else (SRC, TESTS, PUBLIC, CLIENTS / "cpp")
         for number, name, quoted in includes(path):
             if quoted and not any((root / name).is_file() for root in roots):
-                yield f'{shown(path, number)}: "{name}" is not a path from src'
+                yield f'{shown(path, number)}: "{name}" is no path from a root'
 
 
 def check_sans_io():

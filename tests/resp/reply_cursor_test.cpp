@@ -30,3 +30,10 @@ TEST_CASE("reply cursor: errors and nulls are known as such") {
   CHECK(ReplyCursor("*-1\r\n").next().is_null());
   CHECK_FALSE(ReplyCursor("$0\r\n\r\n").next().is_null());
 }
+
+TEST_CASE("reply cursor: behind the last value there are only nulls") {
+  ReplyCursor cursor("*0\r\n");
+  cursor.skip_header();
+  CHECK(cursor.next().is_null());
+  CHECK(cursor.next().is_null());
+}

@@ -13,7 +13,7 @@ namespace {
 struct Frame {
   std::string bytes;
   char type;
-  bool has_null;
+  bool needs_resp3;
   bool operator==(const Frame&) const = default;
 };
 
@@ -28,7 +28,7 @@ std::vector<Frame> frames_of(const std::vector<ByteView>& pieces) {
       const auto status = framer.parse(buffer);
       REQUIRE(status.has_value());
       if (*status == ReplyFramer::Status::need_more) break;
-      frames.push_back({buffer.substr(0, framer.size()), framer.type(), framer.has_null()});
+      frames.push_back({buffer.substr(0, framer.size()), framer.type(), framer.needs_resp3()});
       buffer.erase(0, framer.size());
     }
   }
@@ -42,12 +42,6 @@ Errc error_of(ByteView stream, ReplyLimits limits = {}) {
   return status ? Errc::ok : static_cast<Errc>(status.error().value());
 }
 
-std::string as_resp2(ByteView reply) {
-  std::string out;
-  append_as_resp2(reply, out);
-  return out;
-}
-
 const std::vector<Frame> kReplies = {
     {"+OK\r\n", '+', false},
     {"-ERR no\r\n", '-', false},
@@ -59,20 +53,22 @@ const std::vector<Frame> kReplies = {
     {"*-1\r\n", '*', false},
     {"*0\r\n", '*', false},
     {"*2\r\n$1\r\na\r\n*2\r\n:1\r\n*0\r\n", '*', false},
+    {"*5\r\n$1\r\na\r\n$12\r\nabcdefghijkl\r\n$0\r\n\r\n$-1\r\n$2\r\n\r\n\r\n", '*', false},
+    {"*2\r\n*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n", '*', false},
     {"_\r\n", '_', true},
-    {"#t\r\n", '#', false},
-    {",1.5\r\n", ',', false},
-    {",inf\r\n", ',', false},
-    {"(3492890328409238509324850943850943825024385\r\n", '(', false},
-    {"!10\r\nERR a\r\nb c\r\n", '!', false},
-    {"=8\r\ntxt:a\r\nb\r\n", '=', false},
+    {"#t\r\n", '#', true},
+    {",1.5\r\n", ',', true},
+    {",inf\r\n", ',', true},
+    {"(3492890328409238509324850943850943825024385\r\n", '(', true},
+    {"!10\r\nERR a\r\nb c\r\n", '!', true},
+    {"=8\r\ntxt:a\r\nb\r\n", '=', true},
     {"%2\r\n+a\r\n:1\r\n+b\r\n~2\r\n_\r\n#f\r\n", '%', true},
-    {"~0\r\n", '~', false},
-    {"%0\r\n", '%', false},
-    {">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n", '>', false},
+    {"~0\r\n", '~', true},
+    {"%0\r\n", '%', true},
+    {">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n", '>', true},
     {">2\r\n$10\r\ninvalidate\r\n_\r\n", '>', true},
-    {"|1\r\n+ttl\r\n:3600\r\n*1\r\n|1\r\n+x\r\n%1\r\n+y\r\n:1\r\n+z\r\n", '*', false},
-    {"|0\r\n:7\r\n", ':', false},
+    {"|1\r\n+ttl\r\n:3600\r\n*1\r\n|1\r\n+x\r\n%1\r\n+y\r\n:1\r\n+z\r\n", '*', true},
+    {"|0\r\n:7\r\n", ':', true},
 };
 
 }  // namespace
@@ -123,7 +119,8 @@ TEST_CASE("reply framer: hiredis finds the same ends in RESP2") {
 TEST_CASE("reply framer: what is no RESP is refused") {
   for (const ByteView stream :
        {"hello\r\n", "\r\n", "$x\r\n", "$-2\r\n", "$3\r\nabcd\r\n", "*1x\r\n", "*99999999999\r\n", "%-1\r\n",
-        "~-1\r\n", "+ok\n", "$?\r\n", "*?\r\n", "*1\r\n>1\r\n+a\r\n", "$ 1\r\n", "=-1\r\n"})
+        "~-1\r\n", "*3\r\n$1\r\nab\r\n", "*3\r\n$1\rxa\r\n", "*3\r\n$1x\r\na\r\n", "*3\r\n$2\r\nabc\r\n",
+        "+ok\n", "$?\r\n", "*?\r\n", "*1\r\n>1\r\n+a\r\n", "$ 1\r\n", "=-1\r\n"})
     CHECK_MESSAGE(error_of(stream) == Errc::malformed_reply, std::string(stream));
 }
 
@@ -143,12 +140,4 @@ TEST_CASE("reply framer: after reset() a new stream begins") {
   framer.reset();
   REQUIRE(*framer.parse(":1\r\n") == ReplyFramer::Status::ready);
   CHECK(framer.size() == 4);
-}
-
-TEST_CASE("reply framer: nulls become RESP2, and nothing else changes") {
-  CHECK(as_resp2("_\r\n") == "$-1\r\n");
-  CHECK(as_resp2("$3\r\n_\r\n\r\n") == "$3\r\n_\r\n\r\n");
-  CHECK(as_resp2("*3\r\n$1\r\na\r\n_\r\n:1\r\n") == "*3\r\n$1\r\na\r\n$-1\r\n:1\r\n");
-  CHECK(as_resp2("*2\r\n*1\r\n_\r\n_\r\n") == "*2\r\n*1\r\n$-1\r\n$-1\r\n");
-  CHECK(as_resp2("-WRONGTYPE no\r\n") == "-WRONGTYPE no\r\n");
 }

@@ -112,7 +112,7 @@ TEST_CASE("parameters: a cache in front of a backend is bounded and evicts") {
 }
 
 TEST_CASE("parameters: what cannot be changed has no way to change it") {
-  for (const ByteView name : {"bind", "port", "databases", "unixsocket", "daemonize"}) {
+  for (const ByteView name : {"bind", "port", "tls-port", "databases", "unixsocket", "daemonize"}) {
     const bool may_change = find_parameter(name)->change != nullptr;
     CHECK_FALSE(may_change);
   }

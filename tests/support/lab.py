@@ -6,7 +6,9 @@ import pathlib
 import shutil
 import tempfile
 
-from support.servers import LarderServer, PostgresServer, RedisServer, StandInServer
+from support.certificates import Certificates
+from support.companion import Gate
+from support.servers import LarderServer, PostgresServer, RedisCluster, RedisSentinels, RedisServer, StandInServer
 
 BACKENDS = ("memory", "postgres", "redis")
 
@@ -48,11 +50,30 @@ class Lab:
         self._directory.chmod(0o755)  # PostgreSQL's user must be able to pass
         self._stack = contextlib.ExitStack()
 
-    def redis(self, *options):
-        return self._adopt(RedisServer(self.path("redis"), *options))
+    def redis(self, *options, **tls):
+        return self._adopt(RedisServer(self.path("redis"), *options, **tls))
+
+    def certificates(self):
+        return Certificates(self.path("certificates"))
+
+    def redis_cluster(self, *options, **shape):
+        return self._adopt(RedisCluster(self.path("cluster"), *options, **shape))
+
+    def redis_sentinels(self, *options, **shape):
+        return self._adopt(RedisSentinels(self.path("sentinels"), *options, **shape))
 
     def postgres(self):
         return self._adopt(PostgresServer(self.path("postgres"), self._template))
+
+    def gate(self, server, **options):
+        """A way to `server` that can be cut."""
+        return self.closing(Gate(self.program("gate"), server, **options))
+
+    def program(self, name):
+        """A program of the tests' own, of the same build as Larder."""
+        if self.stand_in:
+            self.skip("the tests' own programs are beside Larder")
+        return self.binary.parent / "tests" / name / name
 
     def behind(self, backend):
         """A fresh server for that backend; None for memory, which needs none."""

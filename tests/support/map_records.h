@@ -21,7 +21,8 @@ class MapRecords final : public Records {
   }
 
   void put(const KeyRef& key, ByteView value, UnixMs expire_at) override {
-    entries_[id_of(key)] = {Bytes(value), expire_at, Type::string};
+    const TagSet kept = tags(key);
+    entries_[id_of(key)] = {Bytes(value), expire_at, Type::string, kept};
   }
 
   std::span<char> edit(const KeyRef& key, std::size_t size) override {
@@ -41,6 +42,12 @@ class MapRecords final : public Records {
     return existed;
   }
 
+  TagSet tags(const KeyRef& key) override { return find(key) ? entries_[id_of(key)].tags : TagSet(); }
+  void set_tags(const KeyRef& key, const TagSet& tags) override {
+    if (find(key)) entries_[id_of(key)].tags = tags;
+  }
+  void carry_tags(const KeyRef& from, const KeyRef& to) override { set_tags(to, tags(from)); }
+
   std::size_t memory_usage(const KeyRef& key) override {
     const std::optional<Item> item = find(key);
     return item ? sizeof(Entry) + key.bytes.size() + item->value.size() : 0;
@@ -56,6 +63,7 @@ class MapRecords final : public Records {
     Bytes value;
     UnixMs expire_at = kNoExpiry;
     Type type = Type::string;
+    TagSet tags;
   };
   using Id = std::pair<int, Bytes>;
 

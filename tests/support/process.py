@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
 import pathlib
 import random
@@ -14,24 +15,44 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_parent():
+def die_with_parent():
     """Runs in the child: a test runner that is killed leaves no servers behind."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def free_port():
-    """A port nobody listens on, below the range from which the kernel takes ports for outgoing connections.
+# Below the range from which the kernel takes ports for outgoing connections: from inside that range another test's
+# client could take the port before the server has bound it.
+FIRST_PORT, LAST_PORT, BLOCK_PORTS = 15000, 32000, 100
 
-    From inside that range another test's client could take the port before the server has bound it.
-    """
+_blocks = {}
+
+
+def free_port():
+    """A port nobody listens on, and that no other process of any test run is given as long as this one lives."""
+    if os.getpid() not in _blocks:
+        _blocks[os.getpid()] = _take_block()
+    _, ports = _blocks[os.getpid()]
     while True:
-        port = random.SystemRandom().randrange(15000, 32000)
+        port = next(ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
                 return port
             except OSError:
                 continue
+
+
+def _take_block():
+    """(what reserves it, its ports in turn). An abstract socket is a lock that ends with the process."""
+    firsts = list(range(FIRST_PORT, LAST_PORT, BLOCK_PORTS))
+    random.SystemRandom().shuffle(firsts)
+    for first in firsts:
+        lock = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            lock.bind(f"\0larder-test-ports-{first}")
+            return lock, itertools.cycle(range(first, first + BLOCK_PORTS))
+        lock.close()
+    raise RuntimeError("all ports for tests are taken")
 
 
 class Process:
@@ -51,7 +72,7 @@ class Process:
                 group=user_group(user),
                 extra_groups=[] if user else None,
                 cwd=cwd,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     @property
@@ -86,6 +107,12 @@ class Process:
         self._popen.kill()
         return self._popen.wait()
 
+    def kill_family(self):
+        """Kills it and its children, none of which sees another one's end before its own."""
+        self.freeze()
+        self._signal_family(signal.SIGKILL)
+        self._popen.wait()
+
     def freeze(self):
         """Stops it and its children where they are, with their connections open."""
         self._signal_family(signal.SIGSTOP)
@@ -95,8 +122,8 @@ class Process:
 
     def _signal_family(self, number):
         """A child may end between being listed and being asked: a backend of PostgreSQL whose client has just gone."""
-        self.send_signal(number)
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        self.send_signal(number)
         for child in map(int, children.split()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, number)

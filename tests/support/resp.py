@@ -144,12 +144,14 @@ def _decode_line(kind, text):
 
 
 class Client:
-    """One connection. `address` is (host, port) or the path of a Unix socket."""
+    """One connection. `address` is (host, port) or the path of a Unix socket; `tls` is an ssl.SSLContext."""
 
-    def __init__(self, address, protocol=2, timeout=10.0):
+    def __init__(self, address, protocol=2, timeout=30.0, tls=None):
         self.address = address
         self._framer = Framer()
         self._socket = connect(address, timeout)
+        if tls:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=address[0])
         if protocol == 3:
             hello = self.call("HELLO", "3")
             assert hello.startswith(b"%"), hello

@@ -30,8 +30,11 @@ PostgresBackend::PostgresBackend(boost::asio::io_context& io, Poller& poller, Sh
 Step PostgresBackend::execute(const Request& request) {
   if (whole_.occupies(request.caller)) return Step::hold;
   const UnixMs now_ms = request.now_ms + shared_.clock_offset_ms.load(std::memory_order_relaxed);
-  if (request.spec->runner == Runner::keyspace)
-    return whole_.is_open() ? whole_.execute(request, now_ms) : unreachable(request);
+  if (request.spec->runner == Runner::keyspace) {
+    if (whole_.is_open()) return whole_.execute(request, now_ms);
+    whole_.keep_for_later(request);
+    return unreachable(request);
+  }
   keys_.clear();
   collect_keys(*request.spec, Call{request.argv, request.caller.db(), now_ms, request.reply}, keys_);
   return request.spec->flags.has(Flag::write) ? write(request, now_ms) : read(request, now_ms);

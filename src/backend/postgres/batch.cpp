@@ -88,7 +88,7 @@ void Batch::take(const Batch& other, std::size_t begin, std::size_t end) {
 void Batch::rewind() {
   for (Slot& slot : slots_) {
     slot.loaded = Slot::State::unknown;
-    slot.loaded_value = {};
+    slot.loaded_value = slot.loaded_tags = {};
     slot.loaded_expiry = kNoExpiry;
     slot.seen = 0;
     slot.was_live = false;
@@ -103,6 +103,7 @@ void Batch::clear() {
   slots_.clear();
   slot_by_hash_.clear();
   results_.clear();
+  carries_tags = false;
   arena_.release();
   bytes_ = 0;
 }

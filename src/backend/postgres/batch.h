@@ -33,12 +33,14 @@ struct Slot {
   State loaded = State::unknown;
   ByteView loaded_value;
   UnixMs loaded_expiry = kNoExpiry;
+  ByteView loaded_tags;  ///< as PostgreSQL sent them (tag_columns.h)
   std::uint32_t seen = 0;
 
   // As the commands leave it.
   State state = State::unknown;
   ByteView value;
   UnixMs expire_at = kNoExpiry;
+  std::optional<TagSet> tags;  ///< none: those that the row has
   bool dirty = false;
   bool was_live = false;  ///< a blind removal found it
   Bytes own;              ///< holds `value` when a handler edits it in place
@@ -92,6 +94,9 @@ class Batch {
   }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] bool empty() const noexcept { return commands_.empty(); }
+
+  /// A command gave the tags of one key to another (tags_sql.cpp says why that matters).
+  bool carries_tags = false;
   [[nodiscard]] std::size_t size() const noexcept { return commands_.size(); }
 
   /// Keeps what was loaded alive as long as the batch.

@@ -15,9 +15,6 @@
 namespace larder::postgres {
 namespace {
 
-constexpr std::chrono::milliseconds kFirstPause{50};
-constexpr std::chrono::milliseconds kLongestPause{2'000};
-
 /// A connection that is silently dead is found out after at most the sum of both.
 constexpr std::chrono::milliseconds kCheckInterval{1'000};
 constexpr std::chrono::milliseconds kCheckDeadline{2'000};

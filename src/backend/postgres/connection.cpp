@@ -1,5 +1,6 @@
 #include "backend/postgres/connection.h"
 
+#include <algorithm>
 #include <sys/epoll.h>
 
 #include <boost/asio/io_context.hpp>
@@ -10,10 +11,10 @@
 namespace larder::postgres {
 
 Connection::Connection(boost::asio::io_context& io, Poller& poller, Shared& shared, SessionUse use)
-    : io_(io), poller_(poller), shared_(shared), use_(use), self_(std::make_shared<Connection*>(this)) {}
+    : io_(io), poller_(poller), shared_(shared), use_(use), link_(std::make_shared<Link>(this)) {}
 
 Connection::~Connection() {
-  *self_ = nullptr;
+  link_->cut();
   if (connection_) poller_.remove(PQsocket(connection_.get()), *this);
 }
 
@@ -30,11 +31,13 @@ void Connection::adopt(Dialed dialed) {
 }
 
 void Connection::dial(std::optional<ServerProcess> doubtful) {
-  shared_.dialer.dial(use_, doubtful, [self = self_, &io = io_](Dialed dialed) {
+  shared_.dialer.dial(use_, doubtful, [link = link_](Dialed dialed) {
     // std::function wants to be copied, a connection cannot be.
     auto shared = std::make_shared<Dialed>(std::move(dialed));
-    boost::asio::post(io, [self, shared] {
-      if (*self != nullptr) (*self)->adopt(std::move(*shared));
+    link->if_there([&](Connection& there) {
+      boost::asio::post(there.io_, [link, shared] {
+        link->if_there([&](Connection& still_there) { still_there.adopt(std::move(*shared)); });
+      });
     });
   });
 }
@@ -63,6 +66,7 @@ void Connection::finish(Done done) {
 }
 
 void Connection::flush() {
+  if (waits_to_write_) moved_us_ = steady_now_us();
   const int unsent = PQflush(connection_.get());
   if (unsent < 0) return lose(PQerrorMessage(connection_.get()));
   if ((unsent > 0) == waits_to_write_) return;
@@ -75,6 +79,7 @@ void Connection::on_ready(std::uint32_t events) {
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
     if (PQconsumeInput(connection_.get()) == 0) return lose(PQerrorMessage(connection_.get()));
     read_results();
+    if (connection_ && PQisBusy(connection_.get()) != 0) moved_us_ = steady_now_us();
   }
   if (connection_ && waits_to_write_) flush();
 }
@@ -102,8 +107,8 @@ void Connection::take(PGresult* raw) {
 }
 
 void Connection::check_deadline(std::int64_t now_us, std::int64_t allowed_us) {
-  if (connection_ && !exchanges_.empty() && now_us - exchanges_.front().sent_us > allowed_us)
-    lose("no answer in time");
+  if (!connection_ || exchanges_.empty()) return;
+  if (now_us - std::max(exchanges_.front().sent_us, moved_us_) > allowed_us) lose("no answer in time");
 }
 
 void Connection::lose(const std::string& why) {

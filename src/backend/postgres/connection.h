@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -53,6 +54,25 @@ class Connection final : private Pollable {
     std::int64_t sent_us;
   };
 
+  /// What late calls of the dialer hold: the worker, and its event loop, may have ended meanwhile.
+  class Link {
+   public:
+    explicit Link(Connection* connection) : connection_(connection) {}
+    void cut() {
+      const std::lock_guard lock(mutex_);
+      connection_ = nullptr;
+    }
+    template <class Visit>
+    void if_there(Visit visit) {
+      const std::lock_guard lock(mutex_);
+      if (connection_ != nullptr) visit(*connection_);
+    }
+
+   private:
+    std::mutex mutex_;
+    Connection* connection_;  // guarded by mutex_
+  };
+
   void on_ready(std::uint32_t events) override;
   void adopt(Dialed dialed);
   void dial(std::optional<ServerProcess> doubtful);
@@ -70,8 +90,9 @@ class Connection final : private Pollable {
   bool doubted_ = false;  ///< lost: what it did last may still commit, so the L1 is not used
   std::optional<std::string> send_error_;
   std::deque<Exchange> exchanges_;  ///< oldest first
+  std::int64_t moved_us_ = 0;       ///< when bytes of what is under way last left or came
   bool waits_to_write_ = false;
-  std::shared_ptr<Connection*> self_;  ///< null inside once this is gone: late calls of the dialer find that
+  const std::shared_ptr<Link> link_;
 };
 
 }  // namespace larder::postgres

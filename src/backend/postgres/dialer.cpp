@@ -10,9 +10,6 @@
 namespace larder::postgres {
 namespace {
 
-constexpr std::chrono::milliseconds kFirstPause{50};
-constexpr std::chrono::milliseconds kLongestPause{2'000};
-
 Result fetch(PGconn* connection, const std::string& sql) {
   Result result(PQexecParams(connection, sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 1));
   if (!result.ok()) throw SqlError(result.failure());

@@ -6,6 +6,7 @@
 
 #include "backend/postgres/loaded_records.h"
 #include "backend/postgres/plan.h"
+#include "backend/postgres/tag_columns.h"
 #include "base/log.h"
 
 namespace larder::postgres {
@@ -35,6 +36,10 @@ Mode mode_of(const Slot& slot) noexcept {
 
 bool all_have(std::span<Slot* const> slots, Mode mode) noexcept {
   return std::ranges::all_of(slots, [mode](const Slot* slot) { return mode_of(*slot) == mode; });
+}
+
+bool changes_tags(const Slot* slot) noexcept {
+  return slot->dirty && slot->tags;
 }
 
 bool is_full(const Batch& batch, std::size_t more_bytes) noexcept {
@@ -158,6 +163,7 @@ std::int64_t Executor::take_rows(Outcome& outcome) {
       slot.loaded = is_here ? Slot::State::present : Slot::State::unknown;
       slot.loaded_value = rows.bytes(row, 1);
       slot.loaded_expiry = rows.number(row, 2);
+      slot.loaded_tags = rows.bytes(row, 5);
       slot.seen = rows.xid(row, 3);
       if (!is_here) large_bytes += rows.number(row, 4);
     }
@@ -244,7 +250,10 @@ void Executor::send_upsert(int db, std::span<Slot* const> slots) {
   add_keys(slots);
   add_values(slots);
   add_expiries(slots);
-  connection_.send(Statement::upsert, params_);
+  params_.add_int8(database_now());
+  const bool is_tagged = std::ranges::any_of(slots, changes_tags);
+  if (is_tagged) add_tags(slots);
+  connection_.send(is_tagged ? Statement::upsert_tagged : Statement::upsert, params_);
 }
 
 void Executor::send_remove(int db, std::span<Slot* const> slots) {
@@ -267,6 +276,8 @@ void Executor::send_mixed(int db, std::span<Slot* const> slots) {
   add_expiries(slots);
   add_values(slots);
   params_.add_int8(database_now());
+  add_tags(slots);
+  params_.add_int8(running_->carries_tags ? 1 : 0);
   connection_.send(Statement::store, params_);
 }
 
@@ -285,6 +296,17 @@ void Executor::add_values(std::span<Slot* const> slots) {
 void Executor::add_expiries(std::span<Slot* const> slots) {
   params_.begin_array(Params::Element::int8);
   for (const Slot* slot : slots) params_.element_int8(slot->expire_at);
+  params_.end_array();
+}
+
+void Executor::add_tags(std::span<Slot* const> slots) {
+  params_.begin_array(Params::Element::text);
+  for (const Slot* slot : slots) {
+    if (!changes_tags(slot))
+      params_.element(kKeepTags);
+    else
+      params_.element(slot->tags->empty() ? Bytes(kNoTags) : array_literal(*slot->tags));
+  }
   params_.end_array();
 }
 

@@ -71,6 +71,7 @@ class Executor {
   void add_keys(std::span<Slot* const> slots);
   void add_values(std::span<Slot* const> slots);
   void add_expiries(std::span<Slot* const> slots);
+  void add_tags(std::span<Slot* const> slots);
   void send_notifications(std::span<Slot* const> slots);
   [[nodiscard]] std::int64_t count_live(const Batch::Command& command);
   void publish(Slot& slot);

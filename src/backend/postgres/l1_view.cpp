@@ -29,4 +29,9 @@ bool L1View::erase(const KeyRef&) {
   return false;
 }
 
+TagSet L1View::tags(const KeyRef&) {
+  missed_ = true;
+  return {};
+}
+
 }  // namespace larder::postgres

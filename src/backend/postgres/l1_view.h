@@ -22,6 +22,10 @@ class L1View final : public Records {
   std::span<char> edit(const KeyRef&, std::size_t size) override;
   void set_expiry(const KeyRef&, UnixMs) override { missed_ = true; }
   bool erase(const KeyRef&) override;
+  void set_tags(const KeyRef&, const TagSet&) override { missed_ = true; }
+  void carry_tags(const KeyRef&, const KeyRef&) override { missed_ = true; }
+  // The L1 knows no tags.
+  TagSet tags(const KeyRef&) override;
 
  private:
   Keyspace& keyspace_;

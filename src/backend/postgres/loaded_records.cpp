@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/postgres/row_size.h"
+#include "backend/postgres/tag_columns.h"
 
 namespace larder::postgres {
 
@@ -11,8 +12,10 @@ LoadedRecords::LoadedRecords(Batch& batch) : batch_(batch) {
     slot.state = slot.loaded;
     slot.value = slot.loaded_value;
     slot.expire_at = slot.loaded_expiry;
+    slot.tags.reset();
     slot.dirty = false;
   }
+  batch_.carries_tags = false;
 }
 
 void LoadedRecords::begin(const Batch::Command& command) {
@@ -37,6 +40,7 @@ std::optional<Item> LoadedRecords::find(const KeyRef& key) {
 
 void LoadedRecords::put(const KeyRef& key, ByteView value, UnixMs expire_at) {
   Slot& slot = *batch_.find(key);
+  begin_anew(slot);
   if (is_argument(value)) {
     slot.value = value;
   } else {
@@ -46,6 +50,14 @@ void LoadedRecords::put(const KeyRef& key, ByteView value, UnixMs expire_at) {
   slot.state = Slot::State::present;
   slot.expire_at = expire_at;
   slot.dirty = true;
+}
+
+/// What takes the place of an expired row has nothing of it. (Of a row that is not known SQL sees it.)
+void LoadedRecords::begin_anew(Slot& slot) const {
+  if (slot.state == Slot::State::unknown || slot.is_live(now_ms_)) return;
+  slot.value = {};
+  slot.expire_at = kNoExpiry;
+  slot.tags = TagSet();
 }
 
 /// Arguments live as long as the batch.
@@ -60,10 +72,7 @@ std::span<char> LoadedRecords::edit(const KeyRef& key, std::size_t size) {
     scratch_.assign(size, '\0');
     return scratch_;
   }
-  if (!slot->is_live(now_ms_)) {
-    slot->value = {};
-    slot->expire_at = kNoExpiry;
-  }
+  begin_anew(*slot);
   if (slot->value.data() != slot->own.data()) slot->own.assign(slot->value);
   slot->own.resize(size);
   slot->value = slot->own;
@@ -91,7 +100,31 @@ void LoadedRecords::erase_blindly(Slot& slot) noexcept {
   slot.state = Slot::State::absent;
   slot.value = {};
   slot.expire_at = kNoExpiry;
+  slot.tags = TagSet();
   slot.dirty = true;
+}
+
+TagSet LoadedRecords::tags(const KeyRef& key) {
+  Slot* slot = known(key);
+  if (slot == nullptr || !slot->is_live(now_ms_)) return {};
+  if (slot->tags) return *slot->tags;
+  if (slot->loaded != Slot::State::unknown) return tags_from_array(slot->loaded_tags);
+  slot->wants_load = true;  // put blindly: what it keeps is not known
+  missed_ = true;
+  return {};
+}
+
+void LoadedRecords::set_tags(const KeyRef& key, const TagSet& tags) {
+  Slot* slot = known(key);
+  if (slot == nullptr || !slot->is_live(now_ms_)) return;
+  slot->tags = tags;
+  slot->dirty = true;
+}
+
+void LoadedRecords::carry_tags(const KeyRef& from, const KeyRef& to) {
+  const TagSet carried = tags(from);
+  batch_.carries_tags = batch_.carries_tags || !carried.empty();
+  set_tags(to, carried);
 }
 
 std::size_t LoadedRecords::memory_usage(const KeyRef& key) {

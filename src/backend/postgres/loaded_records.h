@@ -24,11 +24,15 @@ class LoadedRecords final : public Records {
   std::span<char> edit(const KeyRef& key, std::size_t size) override;
   void set_expiry(const KeyRef& key, UnixMs expire_at) override;
   bool erase(const KeyRef& key) override;
+  TagSet tags(const KeyRef& key) override;
+  void set_tags(const KeyRef& key, const TagSet& tags) override;
+  void carry_tags(const KeyRef& from, const KeyRef& to) override;
   std::size_t memory_usage(const KeyRef& key) override;
   int frequency(const KeyRef&) override { return 0; }
 
  private:
   Slot* known(const KeyRef& key);
+  void begin_anew(Slot& slot) const;
   [[nodiscard]] bool is_argument(ByteView value) const noexcept;
 
   Batch& batch_;

@@ -4,21 +4,14 @@
 
 #include <fmt/core.h>
 
+#include "backend/postgres/sql.h"
+
 namespace larder::postgres {
 namespace {
 
 constexpr std::size_t kPayloadBytes = 7'900;
 /// More than so many payloads cost the listeners more than an empty L1 does.
 constexpr int kMostPayloads = 32;
-
-void append_hex(Bytes& out, ByteView bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
-  }
-}
 
 int hex_digit(char c) noexcept {
   if (c >= '0' && c <= '9') return c - '0';
@@ -51,7 +44,7 @@ void NotificationWriter::add(const KeyRef& key) {
     return;
   }
   if (payload_.size() > head_.size()) payload_ += ',';
-  fmt::format_to(std::back_inserter(payload_), "{}:", key.db);
+  payload_ += std::to_string(key.db) + ':';
   append_hex(payload_, key.bytes);
 }
 

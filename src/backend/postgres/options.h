@@ -6,6 +6,10 @@
 
 namespace larder::postgres {
 
+/// Between attempts to reach PostgreSQL: doubled from the first to the longest.
+inline constexpr std::chrono::milliseconds kFirstPause{50};
+inline constexpr std::chrono::milliseconds kLongestPause{2'000};
+
 enum class Durability : unsigned char {
   unlogged,  ///< fast; empty after a crash of PostgreSQL
   durable,   ///< survives a crash; every batch waits for the disk

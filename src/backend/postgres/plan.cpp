@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "command/arguments.h"
+
 namespace larder::postgres {
 namespace {
 
@@ -11,12 +13,19 @@ enum class Need : std::uint8_t {
   presence,  ///< only whether they were there: the removal itself tells
 };
 
-Need need_of(const Batch::Command& command) noexcept {
+/// Whether a SET of that many words can be done without a look at what is there.
+bool is_blind_set(std::span<const ByteView> arguments) {
+  // Three arguments: no option. Five: most likely an expiry; the others are rare in pairs.
+  if (arguments.size() <= 5) return arguments.size() != 4;
+  const auto options = parse_set_options(arguments.subspan(3));
+  return options && options->condition == Condition::none && !options->returns_old_value &&
+         options->expiry != ExpiryOption::keep_ttl;
+}
+
+Need need_of(const Batch& batch, const Batch::Command& command) {
   if (!command.spec->flags.has(Flag::write)) return Need::rows;
   const ByteView name = command.spec->name;
-  // Three arguments: no option. Five: most likely an expiry; the others are rare in pairs.
-  if (name == "set")
-    return command.argument_count == 3 || command.argument_count == 5 ? Need::nothing : Need::rows;
+  if (name == "set") return is_blind_set(batch.arguments(command)) ? Need::nothing : Need::rows;
   if (name == "mset" || name == "setex" || name == "psetex") return Need::nothing;
   if (name == "del" || name == "unlink") return Need::presence;
   return Need::rows;
@@ -37,7 +46,7 @@ bool reads_some_to_write_others(const Batch::Command& command) noexcept {
 
 void plan_loads(Batch& batch) {
   for (Batch::Command& command : batch.commands()) {
-    const Need need = need_of(command);
+    const Need need = need_of(batch, command);
     command.removes_blindly = need == Need::presence && is_alone_on_its_keys(batch, command);
     if (command.removes_blindly) continue;
     for (std::size_t i = 0; i < command.key_count; ++i) {

@@ -14,7 +14,7 @@
 namespace larder::postgres {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 3;
 constexpr ByteView kTestPrefix = "larder_test_";
 
 /// How long a test schema's process may be out of touch (a restart of PostgreSQL) before others drop it.
@@ -26,11 +26,11 @@ int installed_version(BlockingSession& session) {
 }
 
 void install(BlockingSession& session, const Options& options) {
-  session.script(schema_version_1(options));
+  session.script(new_schema(options));
   session.script(fmt::format("insert into meta values ('version', '{}'), ('seen', now()::text)", kVersion));
 }
 
-/// Brings an older schema to kVersion, one version at a time; there is none older than 1 yet.
+/// Brings an older schema to kVersion, one version at a time.
 void upgrade(BlockingSession& session, const Options& options) {
   const int version = installed_version(session);
   if (version > kVersion)
@@ -38,7 +38,10 @@ void upgrade(BlockingSession& session, const Options& options) {
         fmt::format("schema \"{}\" has version {}, this Larder knows versions up to {}: use a newer Larder "
                     "or another schema",
                     options.schema, version, kVersion));
-  if (version == 0) install(session, options);
+  if (version == 0) return install(session, options);
+  if (version < 3) session.script(upgrade_to_version_3(options));
+  if (version < kVersion)
+    session.script(fmt::format("update meta set value = '{}' where name = 'version'", kVersion));
 }
 
 void add_databases(BlockingSession& session, int count) {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "backend/postgres/schema.h"
+#include "backend/postgres/tags_sql.h"
 
 namespace larder::postgres {
 namespace {
@@ -35,16 +36,23 @@ create unlogged table peers (id bigint primary key, backend_pid integer not null
 
 // What is done under locks is done in statements after the one that locked: a statement that waits for a row
 // goes on with the snapshot it began with.
-constexpr const char* kFunctions = R"sql(
+//
+// Nothing locks a key that is not there: what was seen absent is inserted and never updated or deleted, or a
+// row that another Larder has created since would be taken for the one that was seen (version 1 did that).
+constexpr const char* kStore = R"sql(
 -- Stores what a batch of commands did to keys of one database, all or nothing.
 --   p_mode: 0 must be as seen, 1 put, 2 erase, 3 put if as seen, 4 erase if as seen
 --   p_seen: the xmin that was seen, 0: no row
+--   p_tags: an array literal, '' for none, '{}' to keep what is there
+--   p_carries: tags go from one key to another (tags_sql.cpp)
 -- Returns the live keys that mode 2 removed. Raises 40001 if anything is not as seen.
-create function store(p_db smallint, p_k bytea[], p_mode smallint[], p_seen xid[], p_exp bigint[], p_v bytea[], p_now bigint)
+create function store(p_db smallint, p_k bytea[], p_mode smallint[], p_seen xid[], p_exp bigint[], p_v bytea[], p_now bigint,
+  p_tags text[], p_carries boolean)
 returns bytea[] language plpgsql as $$
 declare
   home smallint; removed bytea[]; puts int; written int;
 begin
+  if p_carries then perform pg_advisory_xact_lock(tags_lock()); end if;
   select place into home from dbs where dbs.db = p_db;
   perform 1 from kv where kv.db = home and kv.k = any(p_k) order by kv.k for update;
   if exists (select 1 from unnest(p_k, p_mode, p_seen) w(k, mode, seen)
@@ -54,19 +62,24 @@ begin
   end if;
   if 2 = any(p_mode) or 4 = any(p_mode) then
     with gone as (
-      delete from kv using unnest(p_k, p_mode) w(k, mode)
-      where kv.db = home and kv.k = w.k and w.mode in (2, 4) returning kv.k, kv.exp, w.mode)
+      delete from kv using unnest(p_k, p_mode, p_seen) w(k, mode, seen)
+      where kv.db = home and kv.k = w.k and (w.mode = 2 or w.mode = 4 and w.seen <> '0'::xid) returning kv.k, kv.exp, w.mode)
     select array_agg(gone.k) into removed from gone where mode = 2 and (exp is null or exp > p_now);
   end if;
   select count(*) into puts from unnest(p_mode) w(mode) where mode in (1, 3);
   if puts > 0 then
-    update kv set v = w.v, exp = nullif(w.exp, -1) from unnest(p_k, p_mode, p_exp, p_v) w(k, mode, exp, v)
-    where kv.db = home and kv.k = w.k and w.mode in (1, 3);
+    update kv set v = w.v, exp = nullif(w.exp, -1), tags = case
+        when w.tags <> '{}' then nullif(w.tags, '')::bytea[]
+        when w.mode = 1 and kv.exp <= p_now then null
+        else kv.tags end
+    from unnest(p_k, p_mode, p_seen, p_exp, p_v, p_tags) w(k, mode, seen, exp, v, tags)
+    where kv.db = home and kv.k = w.k and (w.mode = 1 or w.mode = 3 and w.seen <> '0'::xid);
     get diagnostics written = row_count;
     if written < puts then
       puts := puts - written;
-      insert into kv (db, k, exp, v)
-        select home, w.k, nullif(w.exp, -1), w.v from unnest(p_k, p_mode, p_exp, p_v) w(k, mode, exp, v)
+      insert into kv (db, k, exp, v, tags)
+        select home, w.k, nullif(w.exp, -1), w.v, nullif(nullif(w.tags, '{}'), '')::bytea[]
+        from unnest(p_k, p_mode, p_exp, p_v, p_tags) w(k, mode, exp, v, tags)
         where w.mode in (1, 3) and not exists (select 1 from kv o where o.db = home and o.k = w.k)
         order by w.k
       on conflict do nothing;
@@ -78,7 +91,12 @@ begin
   end if;
   return coalesce(removed, '{}');
 end $$;
+)sql";
 
+constexpr const char* kDropOldStore =
+    "drop function store(smallint, bytea[], smallint[], xid[], bigint[], bytea[], bigint);";
+
+constexpr const char* kWholeDatabases = R"sql(
 -- Empties one database, or all (null). Few rows are deleted, many are truncated: TRUNCATE costs milliseconds
 -- even for an empty table.
 create function flush(p_db smallint) returns void language plpgsql as $$
@@ -156,13 +174,22 @@ std::string with(std::string text, const std::string& name, const std::string& v
   return text;
 }
 
-}  // namespace
-
-std::string schema_version_1(const Options& options) {
-  std::string sql = std::string(kTables) + kFunctions + kTriggers;
+/// Fills in what the scripts leave open.
+std::string complete(std::string sql, const Options& options) {
   sql = with(sql, "{unlogged}", options.durability == Durability::durable ? "" : "unlogged");
   sql = with(sql, "{channel}", channel_of(options.schema));
   return with(sql, "{schema}", options.schema);
+}
+
+}  // namespace
+
+std::string new_schema(const Options& options) {
+  return complete(std::string(kTables) + kTagTables + kTagFunctions + kStore + kWholeDatabases + kTriggers,
+                  options);
+}
+
+std::string upgrade_to_version_3(const Options& options) {
+  return complete(std::string(kDropOldStore) + kTagTables + kTagFunctions + kStore, options);
 }
 
 }  // namespace larder::postgres

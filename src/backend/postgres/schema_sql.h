@@ -6,10 +6,14 @@
 
 namespace larder::postgres {
 
-/// Version 1 of the schema, to be run once, inside a transaction, with search_path set to it.
+/// The schema in its newest version, to be run once, inside a transaction, with search_path set to it.
 ///
 /// `kv` has one row a key; `dbs` says where a database of Redis lies (so SWAPDB exchanges two rows), `peers`
 /// which Larders listen. A row's version is its xmin: the transaction that wrote it last, whoever that was.
-[[nodiscard]] std::string schema_version_1(const Options& options);
+[[nodiscard]] std::string new_schema(const Options& options);
+
+/// What makes version 3 of versions 1 and 2: tags, and a store() that knows them. (Version 1 had a store()
+/// that could lose an update of a key that two Larders create; it is replaced.)
+[[nodiscard]] std::string upgrade_to_version_3(const Options& options);
 
 }  // namespace larder::postgres

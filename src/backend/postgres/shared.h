@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "backend/pending_invalidations.h"
 #include "backend/postgres/coherence.h"
 #include "backend/postgres/dialer.h"
 #include "backend/postgres/options.h"
@@ -17,6 +18,7 @@ struct Shared {
   Dialer dialer{options};
   Coherence coherence{options, keyspace};
   Statistics statistics;
+  PendingInvalidations pending;
 
   /// Add to our clock to get the database's: all Larders of a schema judge expiry by that one.
   std::atomic<std::int64_t> clock_offset_ms{0};

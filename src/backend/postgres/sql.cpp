@@ -140,6 +140,15 @@ const Params::Raw& Params::raw() const {
   return raw_;
 }
 
+void append_hex(Bytes& out, ByteView bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
+  }
+}
+
 std::string one_line(const char* message) {
   std::string text = message;
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();

@@ -112,6 +112,9 @@ class Params {
   mutable Raw raw_;
 };
 
+/// Appends two digits a byte.
+void append_hex(Bytes& out, ByteView bytes);
+
 /// The error message of a connection, on one line.
 [[nodiscard]] std::string one_line(const char* message);
 

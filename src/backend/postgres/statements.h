@@ -7,13 +7,15 @@ namespace larder::postgres {
 
 /// The prepared statements of a lane; $1 is the database where there is one.
 enum class Statement : std::uint8_t {
-  load,         ///< $2 keys → k, v (null when large), exp, xmin, size of a large v
-  load_locked,  ///< the same, the rows locked in key order
-  load_large,   ///< $2 keys → k, v, exp, xmin, however large
-  upsert,       ///< $2 keys (sorted), $3 values, $4 expiries (-1: none)
-  remove,       ///< $2 keys → k, exp of the removed rows
-  store,        ///< $2 keys, $3 modes, $4 seen, $5 expiries, $6 values, $7 now → live keys removed blindly
-  tell,         ///< $1 channel, $2 payloads, $3 own id: notifies if there is another Larder
+  load,           ///< $2 keys → k, v (null when large), exp, xmin, size of a large v, tags
+  load_locked,    ///< the same, the rows locked in key order
+  load_large,     ///< $2 keys → k, v, exp, xmin, null, tags, however large
+  upsert,         ///< $2 keys (sorted), $3 values, $4 expiries (-1: none), $5 now
+  upsert_tagged,  ///< the same, and $6 tags (tag_columns.h)
+  remove,         ///< $2 keys → k, exp of the removed rows
+  store,          ///< $2 keys, $3 modes, $4 seen, $5 expiries, $6 values, $7 now, $8 tags, $9 1: carries
+                  ///< tags → live keys removed blindly
+  tell,           ///< $1 channel, $2 payloads, $3 own id: notifies if there is another Larder
   begin,
   commit,
   rollback,
@@ -28,26 +30,36 @@ struct StatementText {
 // for.
 #define LARDER_LOAD                                                                   \
   "select k, case when octet_length(v) <= 65536 then v end, coalesce(exp, -1), xmin," \
-  " case when octet_length(v) > 65536 then octet_length(v)::int8 end"                 \
+  " case when octet_length(v) > 65536 then octet_length(v)::int8 end, tags"           \
   " from kv where db = (select place from dbs where db = $1::int8) and k = any($2::bytea[])"
 
-inline constexpr std::array<StatementText, 10> kStatements{{
+inline constexpr std::array<StatementText, 11> kStatements{{
     {"load", LARDER_LOAD},
     {"load_locked", LARDER_LOAD " order by k for update"},
     {"load_large",
-     "select k, v, coalesce(exp, -1), xmin from kv"
+     "select k, v, coalesce(exp, -1), xmin, null::int8, tags from kv"
      " where db = (select place from dbs where db = $1::int8) and k = any($2::bytea[])"},
     {"upsert",
      "insert into kv (db, k, v, exp)"
      " select (select place from dbs where db = $1::int8), u.k, u.v, nullif(u.exp, -1)"
      " from unnest($2::bytea[], $3::bytea[], $4::int8[]) u(k, v, exp)"
-     " on conflict (db, k) do update set v = excluded.v, exp = excluded.exp"},
+     " on conflict (db, k) do update set v = excluded.v, exp = excluded.exp,"
+     " tags = case when kv.exp <= $5::int8 then null else kv.tags end"},
+    {"upsert_tagged",
+     // An empty array is what a new row may have for none, and says here that an old row keeps its own.
+     "insert into kv (db, k, v, exp, tags)"
+     " select (select place from dbs where db = $1::int8), u.k, u.v, nullif(u.exp, -1), nullif(u.tags, "
+     "'')::bytea[]"
+     " from unnest($2::bytea[], $3::bytea[], $4::int8[], $6::text[]) u(k, v, exp, tags)"
+     " on conflict (db, k) do update set v = excluded.v, exp = excluded.exp, tags = case"
+     " when excluded.tags is distinct from '{}' then excluded.tags"
+     " when kv.exp <= $5::int8 then null else kv.tags end"},
     {"remove",
      "delete from kv where db = (select place from dbs where db = $1::int8) and k = any($2::bytea[])"
      " returning k, coalesce(exp, -1)"},
     {"store",
      "select unnest(store($1::int8::smallint, $2::bytea[], $3::int2[], $4::xid[], $5::int8[], $6::bytea[],"
-     " $7::int8))"},
+     " $7::int8, $8::text[], $9::int8 = 1))"},
     {"tell",
      "select pg_notify($1::text, p) from unnest($2::text[]) p"
      " where exists (select 1 from peers where id <> $3::int8)"},

@@ -94,12 +94,15 @@ BackendReport PostgresTier::report() const {
   add("postgres_batches", statistics.batches.load());
   add("postgres_batch_commands_p50", sizes.percentile_us(50));
   add("postgres_batch_commands_p99", sizes.percentile_us(99));
-  add("postgres_latency_p50_us", latency.percentile_us(50));
-  add("postgres_latency_p99_us", latency.percentile_us(99));
   add("postgres_conflicts", statistics.conflicts.load());
   add("postgres_failures", statistics.failures.load());
   add("postgres_lost_connections", statistics.lost_connections.load());
   add("postgres_expired_rows_swept", statistics.swept.load());
+  add("tags_pending_invalidations", shared_->pending.size());
+  add("backend_latency_usec_p50", latency.percentile_us(50));
+  add("backend_latency_usec_p99", latency.percentile_us(99));
+  add("backend_latency_usec_p999", latency.percentile_us(99.9));
+  add("backend_latency_usec_max", latency.max_us);
   return report;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "backend/postgres/schema.h"
+#include "backend/postgres/tag_columns.h"
 #include "base/log.h"
 
 namespace larder::postgres {
@@ -64,6 +65,7 @@ void Upkeep::work(BlockingSession& session) {
         session.script("update meta set value = now()::text where name = 'seen'");
       is_sweeper_ = is_sweeper_ || become_sweeper(session);
     }
+    invalidate_pending(session);
     const std::int64_t removed = is_sweeper_ ? sweep_step(session) : 0;
     if (!pause(removed >= kManyRemoved ? std::chrono::milliseconds(0) : kStepInterval)) return;
   }
@@ -89,6 +91,22 @@ std::int64_t Upkeep::sweep_step(BlockingSession& session) {
   if (next_page_ >= found.number(0, 1)) next_page_ = 0;
   shared_.statistics.swept += static_cast<std::uint64_t>(found.number(0, 0));
   return found.number(0, 0);
+}
+
+/// Repeats what failed before, in steps of their own transactions: none of them takes long, and what was done
+/// is done. It is over when a step finds nothing: what was renamed between two steps was found by the later
+/// one.
+void Upkeep::invalidate_pending(BlockingSession& session) {
+  while (const std::optional<PendingInvalidations::Entry> entry = shared_.pending.first()) {
+    for (int rows = 1; rows > 0;) {
+      const UnixMs now_ms = unix_now_ms() + shared_.clock_offset_ms;
+      const Result found = session.query(
+          kInvalidateSome, invalidation_params(entry->db, entry->query, shared_.coherence.id(), now_ms));
+      void_invalidated(shared_.keyspace, entry->db, found);
+      rows = found.rows();
+    }
+    shared_.pending.remove(*entry);
+  }
 }
 
 /// False when upkeep is to stop.

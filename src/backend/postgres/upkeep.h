@@ -32,6 +32,7 @@ class Upkeep {
   void work(BlockingSession& session);
   bool become_sweeper(BlockingSession& session);
   std::int64_t sweep_step(BlockingSession& session);
+  void invalidate_pending(BlockingSession& session);
   bool pause(std::chrono::milliseconds time);
 
   Shared& shared_;

@@ -5,8 +5,10 @@
 
 #include <fmt/core.h>
 
+#include "backend/postgres/tag_columns.h"
 #include "command/error_reply.h"
 #include "command/keyspace_wide.h"
+#include "command/tags.h"
 
 namespace larder::postgres {
 namespace {
@@ -35,11 +37,23 @@ constexpr const char* kRandomkey =
     " (select k from kv where db = (select place from dbs where db = $1::int8)"
     "   and (exp is null or exp > $2::int8) order by key_hash(k) limit 1)"
     " limit 1";
+// The tagged rows first, by their index: a walk over all hashes would look at every row.
+#define LARDER_TAGGED                                                                               \
+  "with tagged as materialized (select k, exp from kv where db = (select place from dbs where db =" \
+  " $1::int8) and tags <> '{}' and tag_paths(tags) && $2::bytea[] and ($3::int8 = 0 or tags && "    \
+  "$2::bytea[]))"
+constexpr const char* kTagcount =
+    LARDER_TAGGED " select count(*) from tagged where exp is null or exp > $4::int8";
+constexpr const char* kTagkeys = LARDER_TAGGED
+    " select k, key_hash(k), coalesce(exp, -1) from tagged where key_hash(k) >= $4::int8"
+    " order by key_hash(k) fetch first ($5::int8) rows with ties";
+#undef LARDER_TAGGED
 constexpr const char* kFlushdb = "select flush($1::int8::smallint)";
 constexpr const char* kFlushall = "select flush(null)";
 constexpr const char* kSwapdb = "select swap($1::int8::smallint, $2::int8::smallint)";
 
 constexpr std::uint64_t kHashes = std::uint64_t{1} << 48;
+constexpr std::size_t kMostPerStep = 1'000'000;
 constexpr int kAttempts = 3;
 
 void ok(const Result&, ReplyWriter& reply) {
@@ -60,16 +74,26 @@ std::optional<Bytes> end_of_prefix(ByteView prefix) {
   return end;
 }
 
-void answer_scan(const Result& rows, ReplyWriter& reply, const ScanArguments& scan, UnixMs now_ms) {
+/// One step of a walk in the order of hashes; `rows` are key, hash and expiry.
+void answer_step(const Result& rows, ReplyWriter& reply, std::size_t count, UnixMs now_ms,
+                 FunctionRef<bool(ByteView key)> matches) {
   std::vector<Bytes> keys;
   for (int row = 0; row < rows.rows(); ++row) {
     const UnixMs expire_at = rows.number(row, 2);
     const bool is_live = expire_at == kNoExpiry || expire_at > now_ms;
-    if (is_live && scan.matches(rows.bytes(row, 0), Type::string)) keys.emplace_back(rows.bytes(row, 0));
+    if (is_live && matches(rows.bytes(row, 0))) keys.emplace_back(rows.bytes(row, 0));
   }
-  const bool is_end = static_cast<std::size_t>(rows.rows()) < scan.count;
+  const bool is_end = static_cast<std::size_t>(rows.rows()) < count;
   const auto next = is_end ? 0 : (static_cast<std::uint64_t>(rows.number(rows.rows() - 1, 1)) + 1) % kHashes;
   append_scan(reply, next, keys);
+}
+
+void add_query(Params& params, int db, const TagQuery& query) {
+  params.add_int8(db);
+  params.begin_array(Params::Element::bytes);
+  for (const Bytes& tag : query.tags) params.element(tag);
+  params.end_array();
+  params.add_int8(query.reach == TagQuery::Reach::exact ? 1 : 0);
 }
 
 }  // namespace
@@ -83,10 +107,17 @@ WholeKeyspace::Parser WholeKeyspace::parser_of(ByteView name) noexcept {
     Parser parser;
   };
   constexpr Row kRows[] = {
-      {"dbsize", &WholeKeyspace::parse_dbsize},   {"keys", &WholeKeyspace::parse_keys},
-      {"scan", &WholeKeyspace::parse_scan},       {"randomkey", &WholeKeyspace::parse_randomkey},
-      {"flushdb", &WholeKeyspace::parse_flushdb}, {"flushall", &WholeKeyspace::parse_flushall},
-      {"swapdb", &WholeKeyspace::parse_swapdb},   {"info", &WholeKeyspace::parse_info},
+      {"dbsize", &WholeKeyspace::parse_dbsize},
+      {"keys", &WholeKeyspace::parse_keys},
+      {"scan", &WholeKeyspace::parse_scan},
+      {"randomkey", &WholeKeyspace::parse_randomkey},
+      {"flushdb", &WholeKeyspace::parse_flushdb},
+      {"flushall", &WholeKeyspace::parse_flushall},
+      {"swapdb", &WholeKeyspace::parse_swapdb},
+      {"info", &WholeKeyspace::parse_info},
+      {"tagcount", &WholeKeyspace::parse_tagcount},
+      {"tagkeys", &WholeKeyspace::parse_tagkeys},
+      {"taginvalidate", &WholeKeyspace::parse_taginvalidate},
   };
   const auto* row = std::ranges::find(kRows, name, &Row::name);
   return row == std::end(kRows) ? nullptr : row->parser;
@@ -107,6 +138,14 @@ Step WholeKeyspace::execute(const Request& request, UnixMs now_ms) {
   jobs_.push_back(std::move(job));
   if (jobs_.size() == 1) start_next();
   return Step::pending;
+}
+
+void WholeKeyspace::keep_for_later(const Request& request) {
+  if (request.spec->name != "taginvalidate") return;
+  auto parsed = larder::parse_taginvalidate(request.argv);
+  if (!parsed) return;
+  shared_.keyspace.void_all();
+  shared_.pending.add({request.caller.db(), std::move(parsed->query)});
 }
 
 bool WholeKeyspace::occupies(const Caller& caller) const noexcept {
@@ -164,14 +203,15 @@ bool WholeKeyspace::parse_scan(const Request& request, UnixMs now_ms, Job& job) 
   job.sql = kScan;
   job.params.add_int8(request.caller.db());
   job.params.add_int8(static_cast<std::int64_t>(std::min(parsed->cursor, kHashes)));
-  job.params.add_int8(static_cast<std::int64_t>(std::min<std::size_t>(parsed->count, 1'000'000)));
+  job.params.add_int8(static_cast<std::int64_t>(std::min(parsed->count, kMostPerStep)));
   // The arguments are views into a request that will be gone by then.
   auto owned = std::make_shared<std::vector<Bytes>>(request.argv.begin(), request.argv.end());
   job.answer = [owned, now_ms](const Result& rows, ReplyWriter& reply) {
     const std::vector<ByteView> argv(owned->begin(), owned->end());
     ScanArguments scan = *larder::parse_scan(argv);
-    scan.count = std::min<std::size_t>(scan.count, 1'000'000);
-    answer_scan(rows, reply, scan, now_ms);
+    scan.count = std::min(scan.count, kMostPerStep);
+    answer_step(rows, reply, scan.count, now_ms,
+                [&scan](ByteView key) { return scan.matches(key, Type::string); });
   };
   return true;
 }
@@ -223,6 +263,59 @@ bool WholeKeyspace::parse_swapdb(const Request& request, UnixMs now_ms, Job& job
   return true;
 }
 
+bool WholeKeyspace::parse_tagcount(const Request& request, UnixMs now_ms, Job& job) {
+  const auto query = larder::parse_tagcount(request.argv);
+  if (!query) {
+    append_error(request.reply, query.error());
+    return false;
+  }
+  job.sql = kTagcount;
+  add_query(job.params, request.caller.db(), *query);
+  job.params.add_int8(now_ms);
+  job.answer = [](const Result& rows, ReplyWriter& reply) { reply.integer(rows.number(0, 0)); };
+  return true;
+}
+
+bool WholeKeyspace::parse_tagkeys(const Request& request, UnixMs now_ms, Job& job) {
+  const auto parsed = larder::parse_tagkeys(request.argv);
+  if (!parsed) {
+    append_error(request.reply, parsed.error());
+    return false;
+  }
+  const std::size_t count = std::min(parsed->count, kMostPerStep);
+  job.sql = kTagkeys;
+  add_query(job.params, request.caller.db(), parsed->query);
+  job.params.add_int8(static_cast<std::int64_t>(std::min(parsed->cursor, kHashes)));
+  job.params.add_int8(static_cast<std::int64_t>(count));
+  job.answer = [count, now_ms](const Result& rows, ReplyWriter& reply) {
+    answer_step(rows, reply, count, now_ms, [](ByteView) { return true; });
+  };
+  return true;
+}
+
+/// ASYNC: upkeep does it, and the own L1 forgets everything now.
+bool WholeKeyspace::parse_taginvalidate(const Request& request, UnixMs now_ms, Job& job) {
+  auto parsed = larder::parse_taginvalidate(request.argv);
+  if (!parsed) {
+    append_error(request.reply, parsed.error());
+    return false;
+  }
+  const int db = request.caller.db();
+  if (parsed->sweep == Sweep::behind) {
+    shared_.keyspace.void_all();
+    shared_.pending.add({db, std::move(parsed->query)});
+    request.reply.integer(0);
+    return false;
+  }
+  job.sql = kInvalidate;
+  job.params = invalidation_params(db, parsed->query, shared_.coherence.id(), now_ms);
+  job.invalidation = {db, std::move(parsed->query)};
+  job.answer = [this, db](const Result& rows, ReplyWriter& reply) {
+    reply.integer(void_invalidated(shared_.keyspace, db, rows));
+  };
+  return true;
+}
+
 // --- running them ---
 
 void WholeKeyspace::start_next() {
@@ -250,7 +343,8 @@ void WholeKeyspace::finish(Outcome& outcome) {
   Job& first = jobs_.front();
   const bool conflict = outcome.failure && outcome.failure->kind == Failure::Kind::conflict;
   if (conflict && ++first.attempts < kAttempts) return start_next();
-  if (first.changes) shared_.keyspace.void_all();
+  if (first.changes || (first.invalidation && outcome.failure)) shared_.keyspace.void_all();
+  if (first.invalidation && outcome.failure) shared_.pending.add(*first.invalidation);
   Job job = std::move(first);
   jobs_.pop_front();
   ReplyWriter reply = job.caller->reply_to(job.ticket);

@@ -9,8 +9,8 @@
 
 namespace larder::postgres {
 
-/// SCAN KEYS DBSIZE RANDOMKEY FLUSHDB FLUSHALL SWAPDB of one worker, one after the other on a connection of
-/// their own, so that a walk over a million keys delays nobody's GET.
+/// SCAN KEYS DBSIZE RANDOMKEY FLUSHDB FLUSHALL SWAPDB TAGCOUNT TAGKEYS TAGINVALIDATE of one worker, one after
+/// the other on a connection of their own, so that a walk over a million keys delays nobody's GET.
 ///
 /// Thread: one worker.
 class WholeKeyspace {
@@ -23,6 +23,9 @@ class WholeKeyspace {
 
   /// Answers at once (a bad argument) or later.
   [[nodiscard]] Step execute(const Request& request, UnixMs now_ms);
+
+  /// There is no connection: of what is answered with an error, invalidations are done once there is one.
+  void keep_for_later(const Request& request);
 
   /// Commands of this caller must wait: their order with the one under way would be lost.
   [[nodiscard]] bool occupies(const Caller& caller) const noexcept;
@@ -40,7 +43,8 @@ class WholeKeyspace {
     const char* sql = nullptr;
     Params params;
     std::function<void(const Result&, ReplyWriter&)> answer;
-    bool changes = false;  ///< voids the whole L1, here and elsewhere
+    bool changes = false;                                     ///< voids the whole L1, here and elsewhere
+    std::optional<PendingInvalidations::Entry> invalidation;  ///< repeated until it succeeds
     int attempts = 0;
   };
 
@@ -55,6 +59,9 @@ class WholeKeyspace {
   bool parse_flushdb(const Request& request, UnixMs now_ms, Job& job);
   bool parse_flushall(const Request& request, UnixMs now_ms, Job& job);
   bool parse_swapdb(const Request& request, UnixMs now_ms, Job& job);
+  bool parse_tagcount(const Request& request, UnixMs now_ms, Job& job);
+  bool parse_taginvalidate(const Request& request, UnixMs now_ms, Job& job);
+  bool parse_tagkeys(const Request& request, UnixMs now_ms, Job& job);
   static bool check_flush(const Request& request, UnixMs now_ms);
 
   void start_next();

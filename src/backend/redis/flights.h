@@ -7,6 +7,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "backend/backend.h"
+#include "backend/redis/cached_read.h"
 
 namespace larder::redis {
 
@@ -28,15 +29,22 @@ inline constexpr std::int64_t kTtlNone = -1;
 inline constexpr std::int64_t kTtlAbsent = -2;
 inline constexpr std::int64_t kTtlUnknown = -3;
 
-/// One GET under way to Redis on behalf of L1, and everybody who waits for it.
+/// One GET, or another read of one key, under way to Redis on behalf of L1, and everybody who waits for it.
 struct Flight {
+  const CachedRead* read = nullptr;  ///< null: GET
   Bytes key;
+  Bytes question;  ///< see append_question(); empty for GET
   std::uint64_t hash = 0;
+  std::uint64_t slot = 0;  ///< in Flights
   int db = 0;
   Epoch epoch = 0;
   FillTerms terms{};
   std::int64_t ttl_ms = kTtlUnknown;
+  Protocol protocol = Protocol::resp2;  ///< with a question: what all who wait speak
+  bool has_handler = false;             ///< its reply can be told from the value
   std::vector<Waiter> waiters;
+
+  [[nodiscard]] KeyRef key_ref() const noexcept { return {db, key, hash}; }
 };
 
 /// One MGET under way, with a PTTL for each of its keys that L1 did not have.
@@ -89,31 +97,36 @@ class Pool {
   std::vector<std::uint32_t> free_;
 };
 
-/// Single-flight: at most one GET of a key is under way for a worker, as long as nobody wrote to the key.
+/// Single-flight: a read of a key is under way once for a worker, as long as nobody wrote to the key.
 ///
 /// Thread: one worker.
 class Flights {
  public:
-  /// The flight of `key` that was sent after the last write to it, or null.
-  [[nodiscard]] Flight* find(const KeyRef& key, Epoch now) noexcept {
-    const auto found = by_hash_.find(slot_of(key.db, key.hash));
-    if (found == by_hash_.end()) return nullptr;
+  /// The flight of a read of `key` that was sent after the last write to it, or null. No question: GET.
+  [[nodiscard]] Flight* find(const KeyRef& key, ByteView question, Epoch now) noexcept {
+    const auto found = by_slot_.find(slot_of(key, question));
+    if (found == by_slot_.end()) return nullptr;
     Flight& flight = pool_[found->second];
-    return flight.epoch == now && flight.db == key.db && flight.key == key.bytes ? &flight : nullptr;
+    const bool is_same = flight.db == key.db && flight.key == key.bytes && flight.question == question;
+    return is_same && flight.epoch == now ? &flight : nullptr;
   }
 
   /// A new flight, which later readers of the key may join.
-  [[nodiscard]] std::uint32_t open(const KeyRef& key, Epoch epoch, const FillTerms& terms) {
+  [[nodiscard]] std::uint32_t open(const KeyRef& key, const CachedRead* read, ByteView question, Epoch epoch,
+                                   const FillTerms& terms) {
     const std::uint32_t index = pool_.take();
     Flight& flight = pool_[index];
+    flight.read = read;
     flight.key = key.bytes;
+    flight.question = question;
     flight.hash = key.hash;
+    flight.slot = slot_of(key, question);
     flight.db = key.db;
     flight.epoch = epoch;
     flight.terms = terms;
     flight.ttl_ms = kTtlUnknown;
     flight.waiters.clear();
-    by_hash_.insert_or_assign(slot_of(key.db, key.hash), index);
+    by_slot_.insert_or_assign(flight.slot, index);
     return index;
   }
 
@@ -121,22 +134,22 @@ class Flights {
 
   /// Nobody may join it any more.
   void seal(std::uint32_t index) noexcept {
-    const Flight& flight = pool_[index];
-    const auto found = by_hash_.find(slot_of(flight.db, flight.hash));
-    if (found != by_hash_.end() && found->second == index) by_hash_.erase(found);
+    const auto found = by_slot_.find(pool_[index].slot);
+    if (found != by_slot_.end() && found->second == index) by_slot_.erase(found);
   }
 
   void close(std::uint32_t index) {
     seal(index);
-    if (pool_[index].key.capacity() > kKeptKey) Bytes().swap(pool_[index].key);
+    for (Bytes* text : {&pool_[index].key, &pool_[index].question})
+      if (text->capacity() > kKeptText) Bytes().swap(*text);
     pool_.give_back(index);
   }
 
  private:
-  static constexpr std::size_t kKeptKey = 1024;
+  static constexpr std::size_t kKeptText = 1024;
 
-  [[nodiscard]] static std::uint64_t slot_of(int db, std::uint64_t hash) noexcept {
-    return hash + static_cast<std::uint64_t>(db);
+  [[nodiscard]] static std::uint64_t slot_of(const KeyRef& key, ByteView question) noexcept {
+    return key.hash + static_cast<std::uint64_t>(key.db) + (question.empty() ? 0 : hash_bytes(question));
   }
 
   struct AsIs {
@@ -145,7 +158,7 @@ class Flights {
   };
 
   Pool<Flight> pool_;
-  boost::unordered_flat_map<std::uint64_t, std::uint32_t, AsIs> by_hash_;
+  boost::unordered_flat_map<std::uint64_t, std::uint32_t, AsIs> by_slot_;
 };
 
 }  // namespace larder::redis

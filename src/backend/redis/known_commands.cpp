@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <array>
 
+#include "backend/block.h"
+#include "backend/redis/hash_slot.h"
+#include "command/error_reply.h"
+#include "command/tags.h"
 #include "resp/reply_cursor.h"
 
 namespace larder::redis {
@@ -12,7 +16,10 @@ namespace {
 struct Exception {
   std::string_view name;
   enum Kind : std::uint8_t {
-    needs_private,     ///< its state or its waiting belongs to one connection
+    blocks,            ///< see Private
+    watches,           ///< the same
+    subscribes,        ///< the same
+    not_for_clients,   ///< the same
     changes_anything,  ///< whatever its flags say
     writes_its_row,    ///< movable keys, but the one it writes stands in its row
     scalar,            ///< its reply differs between RESP2 and RESP3 in nulls (`_`, `$-1`) only
@@ -20,23 +27,23 @@ struct Exception {
 };
 
 constexpr auto kExceptions = std::to_array<Exception>({
-    {"asking", Exception::needs_private},
+    {"asking", Exception::not_for_clients},
     {"bitcount", Exception::scalar},
     {"bitop", Exception::scalar},
     {"bitpos", Exception::scalar},
-    {"blmove", Exception::needs_private},
-    {"blmpop", Exception::needs_private},
-    {"blpop", Exception::needs_private},
-    {"brpop", Exception::needs_private},
-    {"brpoplpush", Exception::needs_private},
-    {"bzmpop", Exception::needs_private},
-    {"bzpopmax", Exception::needs_private},
-    {"bzpopmin", Exception::needs_private},
+    {"blmove", Exception::blocks},
+    {"blmpop", Exception::blocks},
+    {"blpop", Exception::blocks},
+    {"brpop", Exception::blocks},
+    {"brpoplpush", Exception::blocks},
+    {"bzmpop", Exception::blocks},
+    {"bzpopmax", Exception::blocks},
+    {"bzpopmin", Exception::blocks},
     {"debug", Exception::changes_anything},
-    {"discard", Exception::needs_private},
+    {"discard", Exception::not_for_clients},
     {"eval", Exception::changes_anything},
     {"evalsha", Exception::changes_anything},
-    {"exec", Exception::needs_private},
+    {"exec", Exception::watches},
     {"fcall", Exception::changes_anything},
     {"getbit", Exception::scalar},
     {"hdel", Exception::scalar},
@@ -61,18 +68,18 @@ constexpr auto kExceptions = std::to_array<Exception>({
     {"lrem", Exception::scalar},
     {"lset", Exception::scalar},
     {"ltrim", Exception::scalar},
-    {"monitor", Exception::needs_private},
-    {"multi", Exception::needs_private},
+    {"monitor", Exception::not_for_clients},
+    {"multi", Exception::not_for_clients},
     {"pfadd", Exception::scalar},
     {"pfcount", Exception::scalar},
     {"pfmerge", Exception::scalar},
-    {"psubscribe", Exception::needs_private},
-    {"psync", Exception::needs_private},
+    {"psubscribe", Exception::subscribes},
+    {"psync", Exception::not_for_clients},
     {"publish", Exception::scalar},
-    {"punsubscribe", Exception::needs_private},
-    {"readonly", Exception::needs_private},
-    {"readwrite", Exception::needs_private},
-    {"replconf", Exception::needs_private},
+    {"punsubscribe", Exception::subscribes},
+    {"readonly", Exception::not_for_clients},
+    {"readwrite", Exception::not_for_clients},
+    {"replconf", Exception::not_for_clients},
     {"replicaof", Exception::changes_anything},
     {"rpush", Exception::scalar},
     {"rpushx", Exception::scalar},
@@ -84,15 +91,15 @@ constexpr auto kExceptions = std::to_array<Exception>({
     {"smismember", Exception::scalar},
     {"smove", Exception::scalar},
     {"srem", Exception::scalar},
-    {"ssubscribe", Exception::needs_private},
-    {"subscribe", Exception::needs_private},
-    {"sunsubscribe", Exception::needs_private},
-    {"sync", Exception::needs_private},
-    {"unsubscribe", Exception::needs_private},
-    {"unwatch", Exception::needs_private},
-    {"wait", Exception::needs_private},
-    {"waitaof", Exception::needs_private},
-    {"watch", Exception::needs_private},
+    {"ssubscribe", Exception::subscribes},
+    {"subscribe", Exception::subscribes},
+    {"sunsubscribe", Exception::subscribes},
+    {"sync", Exception::not_for_clients},
+    {"unsubscribe", Exception::subscribes},
+    {"unwatch", Exception::watches},
+    {"wait", Exception::blocks},
+    {"waitaof", Exception::blocks},
+    {"watch", Exception::watches},
     {"xack", Exception::scalar},
     {"xadd", Exception::scalar},
     {"xdel", Exception::scalar},
@@ -122,12 +129,13 @@ bool is(std::string_view name, Exception::Kind kind) noexcept {
 
 /// Flags as COMMAND prints them, as far as they matter here.
 struct Facts {
-  bool write = false, readonly = false, movable_keys = false, harmless = false;
+  bool write = false, readonly = false, movable_keys = false, harmless = false, blocking = false;
 
   void add(ByteView flag) noexcept {
     write |= flag == "write";
     readonly |= flag == "readonly";
     movable_keys |= flag == "movablekeys";
+    blocking |= flag == "blocking";
     harmless |= flag == "admin" || flag == "pubsub" || flag == "loading" || flag == "stale";
   }
 };
@@ -140,9 +148,72 @@ Effect effect_of(std::string_view name, const Facts& facts, const KeyRange& keys
   return keys.first > 0 ? Effect::keys : Effect::all;
 }
 
+/// Whether a queued command may become a script's call.
+bool is_replaced_in_block(const Request& queued, TagRole role) noexcept {
+  switch (role) {
+    case TagRole::none:
+    case TagRole::writes:
+    case TagRole::ends:
+    case TagRole::shows:
+      return false;
+    case TagRole::sets:
+      return is_about_tags(*queued.spec, queued.argv);
+    default:
+      return true;
+  }
+}
+
+/// XREAD and XREADGROUP wait only if told to.
+bool may_block(ByteView name) noexcept {
+  return equals_ignore_case(name, "xread") || equals_ignore_case(name, "xreadgroup");
+}
+
+Private need_of(std::string_view name, const Facts& facts) noexcept {
+  if (is(name, Exception::watches)) return Private::watches;
+  if (is(name, Exception::subscribes)) return Private::subscribes;
+  if (is(name, Exception::not_for_clients)) return Private::not_for_clients;
+  if (may_block(name)) return Private::may_block;
+  return is(name, Exception::blocks) || facts.blocking ? Private::blocks : Private::no;
+}
+
+constexpr auto kTagRoles = std::to_array<std::pair<std::string_view, TagRole>>({
+    {"copy", TagRole::carries},
+    {"dbsize", TagRole::sizes},
+    {"del", TagRole::ends},
+    {"getdel", TagRole::ends},
+    {"keys", TagRole::shows},
+    {"move", TagRole::moves},
+    {"randomkey", TagRole::picks},
+    {"rename", TagRole::carries},
+    {"renamenx", TagRole::carries},
+    {"scan", TagRole::shows},
+    {"set", TagRole::sets},
+    {"tagadd", TagRole::adds},
+    {"tagcount", TagRole::sweeps},
+    {"taginvalidate", TagRole::sweeps},
+    {"tagkeys", TagRole::walks},
+    {"taglist", TagRole::lists},
+    {"tagrem", TagRole::removes},
+    {"unlink", TagRole::ends},
+});
+
+TagRole tag_role_of(std::string_view name, Effect effect) noexcept {
+  for (const auto& [known, role] : kTagRoles)
+    if (known == name) return role;
+  return effect == Effect::keys ? TagRole::writes : TagRole::none;
+}
+
 Route route_of(std::string_view name, const Facts& facts, const KeyRange& keys) noexcept {
-  return {effect_of(name, facts, keys), is(name, Exception::scalar) || is(name, Exception::writes_its_row),
-          is(name, Exception::needs_private), keys};
+  const Effect effect = effect_of(name, facts, keys);
+  return {.effect = effect,
+          .readonly = facts.readonly && !is(name, Exception::changes_anything),
+          .scalar_reply = is(name, Exception::scalar) || is(name, Exception::writes_its_row),
+          .needs = need_of(name, facts),
+          .keys = keys,
+          .read = find_cached_read(name),
+          .key_rule = find_key_rule(name),
+          .spread = find_spread(name),
+          .tags = tag_role_of(name, effect)};
 }
 
 Route route_of(const CommandSpec& spec) noexcept {
@@ -154,7 +225,6 @@ Route route_of(const CommandSpec& spec) noexcept {
                    spec.flags.has(Flag::loading) || spec.flags.has(Flag::stale);
   Route route = route_of(spec.name, facts, spec.keys);
   route.scalar_reply |= spec.flags.has(Flag::scalar_reply);
-  route.private_upstream |= spec.flags.has(Flag::private_upstream) || spec.flags.has(Flag::blocking);
   return route;
 }
 
@@ -162,15 +232,6 @@ std::string lower(ByteView name) {
   std::string out(name);
   std::transform(out.begin(), out.end(), out.begin(), ascii_lower);
   return out;
-}
-
-/// XREAD and XREADGROUP wait only if told to.
-bool asks_to_block(std::span<const ByteView> argv) noexcept {
-  for (const ByteView word : argv) {
-    if (equals_ignore_case(word, "streams")) return false;
-    if (equals_ignore_case(word, "block")) return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -191,7 +252,7 @@ void KnownCommands::learn_one(ReplyCursor& cursor) {
   std::int64_t fields = cursor.next().count;
   if (fields < 6) return cursor.skip(fields);
   const std::string name = lower(cursor.next().text);
-  cursor.skip();
+  const int arity = static_cast<int>(cursor.next().integer());
   Facts facts;
   for (std::int64_t left = cursor.next().count; left > 0; --left) facts.add(cursor.next().text);
   KeyRange keys;
@@ -199,40 +260,106 @@ void KnownCommands::learn_one(ReplyCursor& cursor) {
   keys.last = static_cast<int>(cursor.next().integer());
   keys.step = static_cast<int>(cursor.next().integer());
   fields -= 6;
-  const bool has_subcommands = fields >= 4;
-  cursor.skip(has_subcommands ? 3 : fields);
-  if (has_subcommands) {
-    for (std::int64_t left = cursor.next().count; left > 0; --left) learn_one(cursor);
+  const bool lists_subcommands = fields >= 4;
+  cursor.skip(lists_subcommands ? 3 : fields);
+  std::int64_t subcommands = 0;
+  if (lists_subcommands) {
+    subcommands = cursor.next().count;
+    for (std::int64_t left = subcommands; left > 0; --left) learn_one(cursor);
     cursor.skip(fields - 4);
   }
-  learned_.insert_or_assign(name, route_of(name, facts, keys));
+  Route route = route_of(name, facts, keys);
+  route.arity = arity;
+  learned_.insert_or_assign(name, Learned{route, subcommands > 0});
 }
 
 Route KnownCommands::route(const Request& request) const {
+  if (request.spec == exec_) return route_block(request);
   if (request.spec != nullptr) return table_[static_cast<std::size_t>(request.spec - all_commands().data())];
   const std::string name = lower(request.argv[0]);
   if (const Route* learned = find_learned(name, request.argv)) return *learned;
   Route route;
-  route.private_upstream = is(name, Exception::needs_private);
+  route.needs = need_of(name, {});
+  route.read = find_cached_read(name);
+  if (route.read != nullptr) {
+    route.effect = Effect::none;
+    route.readonly = true;
+  }
+  route.key_rule = find_key_rule(name);
+  route.spread = find_spread(name);
+  // Nothing was learned: most commands have one key, their first word, and a cluster says when that is wrong.
+  if (learned_.empty()) route.keys = {1, 1, 1};
   return route;
 }
 
-const Route* KnownCommands::find_learned(const std::string& name, std::span<const ByteView> argv) const {
-  if (argv.size() > 1) {
-    const auto sub = learned_.find(name + '|' + lower(argv[1].substr(0, 64)));
-    if (sub != learned_.end()) return &sub->second;
+bool KnownCommands::refuses(const Request& request) const {
+  if (learned_.empty() || request.spec != nullptr || find_command(request.argv[0]) != nullptr) return false;
+  const auto found = learned_.find(lower(request.argv[0]));
+  if (found == learned_.end()) {
+    append_unknown_command(request.reply, request.argv);
+    return true;
   }
+  if (found->second.is_container || found->second.route.takes(request.argv.size())) return false;
+  append_wrong_arity(request.reply, found->first);
+  return true;
+}
+
+/// What is true of any of the queued commands is true of EXEC.
+Route KnownCommands::route_block(const Request& exec) const {
+  Route block = table_[static_cast<std::size_t>(exec.spec - all_commands().data())];
+  block.effect = Effect::none;
+  for_each_queued(exec, [&](const Request& queued) {
+    ++block.queued;
+    const Route one = route(queued);
+    block.effect = std::max(block.effect, one.effect);
+    if (is_replaced_in_block(queued, one.tags)) block.tags = TagRole::block;
+    block.selects |= queued.spec != nullptr && queued.spec->name == "select";
+  });
+  std::vector<ByteView> keys;
+  append_keys(exec, block, keys);
+  if (!keys.empty()) block.first_key = keys.front();
+  block.spans_slots =
+      std::ranges::any_of(keys, [&keys](ByteView key) { return hash_slot(key) != hash_slot(keys.front()); });
+  // Which database a key is in is then Redis' to know.
+  if (block.selects && block.effect == Effect::keys) block.effect = Effect::all;
+  return block;
+}
+
+const Route* KnownCommands::find_learned(const std::string& name, std::span<const ByteView> argv) const {
   const auto found = learned_.find(name);
-  return found == learned_.end() ? nullptr : &found->second;
+  if (found == learned_.end()) return nullptr;
+  if (found->second.is_container && argv.size() > 1) {
+    const auto sub = learned_.find(name + '|' + lower(argv[1].substr(0, 64)));
+    if (sub != learned_.end()) return &sub->second.route;
+  }
+  return &found->second.route;
 }
 
-bool blocks(const Request& request) {
-  const ByteView name = request.argv[0];
-  const bool may_block = equals_ignore_case(name, "xread") || equals_ignore_case(name, "xreadgroup");
-  return may_block && asks_to_block(request.argv);
+bool asks_to_block(const Request& request) {
+  for (const ByteView word : request.argv) {
+    if (equals_ignore_case(word, "streams")) return false;
+    if (equals_ignore_case(word, "block")) return true;
+  }
+  return false;
 }
 
-void collect_written_keys(const Request& request, const Route& route, std::vector<KeyRef>& keys) {
+void KnownCommands::append_keys(const Request& request, const Route& route,
+                                std::vector<ByteView>& keys) const {
+  if (route.key_rule == KeyRule::block)
+    return for_each_queued(request,
+                           [&](const Request& queued) { append_keys(queued, this->route(queued), keys); });
+  positions_.clear();
+  append_key_positions(route.key_rule, route.keys, request.argv, positions_);
+  for (const std::uint32_t position : positions_) keys.push_back(request.argv[position]);
+}
+
+void KnownCommands::append_written_keys(const Request& request, const Route& route,
+                                        std::vector<KeyRef>& keys) const {
+  if (route.key_rule == KeyRule::block)
+    return for_each_queued(request, [&](const Request& queued) {
+      const Route one = this->route(queued);
+      if (one.effect == Effect::keys) append_written_keys(queued, one, keys);
+    });
   const int count = static_cast<int>(request.argv.size());
   if (request.spec != nullptr)
     return collect_keys(*request.spec, Call{request.argv, request.caller.db(), request.now_ms, request.reply},

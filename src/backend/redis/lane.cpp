@@ -5,12 +5,12 @@
 #include <cerrno>
 #include <random>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <fmt/format.h>
 
+#include "backend/redis/subscription.h"
 #include "backend/redis/swap_watch.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,6 +26,8 @@ constexpr int kReadsPerTurn = 16;                 // then other sockets have the
 constexpr std::size_t kKeptBuffer = 1024 * 1024;  // a larger one is given back once it is empty
 constexpr std::int64_t kFirstRetryUs = 50'000;
 constexpr std::int64_t kLongestRetryUs = 2'000'000;
+constexpr std::size_t kLargestRequest = std::size_t{512} << 20;
+constexpr std::string_view kSilent = "it does not answer";
 
 std::int64_t micros(std::chrono::milliseconds time) noexcept {
   return std::chrono::microseconds(time).count();
@@ -45,6 +47,11 @@ void empty_buffer(Bytes& buffer) {
     buffer.clear();
 }
 
+/// On a connection that nobody else uses the gate costs nobody anything.
+Lane::BlockGuard first_guard(const Lane::Purpose& purpose) noexcept {
+  return purpose.is_private ? Lane::BlockGuard::gate : Lane::BlockGuard::unknown;
+}
+
 /// Where sockets are read into; what is unfinished moves to the lane's own buffer.
 std::array<char, kReadBytes>& scratch() {
   static thread_local std::array<char, kReadBytes> bytes;
@@ -59,7 +66,8 @@ struct Lane::Resolver {
   std::size_t next = 0;
 };
 
-Lane::Lane(const LaneContext& context, const Purpose& purpose) : context_(context), purpose_(purpose) {}
+Lane::Lane(const LaneContext& context, const Purpose& purpose)
+    : context_(context), purpose_(purpose), block_guard_(first_guard(purpose)) {}
 
 Lane::~Lane() {
   close();
@@ -68,26 +76,33 @@ Lane::~Lane() {
 // --- opening ---
 
 ByteView Lane::refusal() {
-  if (state_ == State::closed && steady_now_us() >= retry_at_us_) open();
-  if (state_ == State::closed) {
-    refusal_ = fmt::format("ERR Redis at {} cannot be reached: {}", context_.label, problem_);
+  if (!context_.breaker.is_closed()) {
+    refusal_ = fmt::format("ERR Redis at {} cannot be reached: {}; its circuit breaker is open",
+                           context_.label, problem_.empty() ? kSilent : problem_);
     return refusal_;
   }
-  if (out_.size() - sent_ <= context_.worker.options.queue_limit_bytes) return {};
+  if (state_ == State::closed && steady_now_us() >= retry_at_us_) open();
+  if (state_ == State::closed) {
+    refusal_ = fmt::format("{} Redis at {} cannot be reached: {}", error_class(), context_.label, problem_);
+    return refusal_;
+  }
+  // Who can wait does (has_room_for()), behind one very large request too.
+  if (in_flight_bytes_ <= 2 * context_.worker.options.most_in_flight_bytes + kLargestRequest) return {};
   refusal_ =
-      fmt::format("ERR Redis at {} does not keep up: too much is waiting to be sent to it", context_.label);
+      fmt::format("ERR Redis at {} does not keep up: too much is waiting for its answer", context_.label);
   return refusal_;
 }
 
 void Lane::open() {
+  login_refused_ = false;
   open_deadline_us_ = steady_now_us() + micros(context_.worker.options.connect_timeout);
   const config::RedisAddress& address = context_.address;
   if (address.path.empty()) return resolve();
   std::error_code error;
-  socket_ = start_connect_unix(address.path, error);
+  socket_ = Transport(start_connect_unix(address.path, error));
   if (error) return lose(error.message());
   state_ = State::connecting;
-  context_.worker.poller.add(socket_.get(), EPOLLOUT, *this);
+  context_.worker.poller.add(socket_.fd(), EPOLLOUT, *this);
 }
 
 void Lane::resolve() {
@@ -114,31 +129,72 @@ void Lane::connect_next() {
   std::error_code error = std::make_error_code(std::errc::address_not_available);
   while (resolver_->next < resolver_->endpoints.size()) {
     const tcp::endpoint& endpoint = resolver_->endpoints[resolver_->next++];
-    socket_ = start_connect(*endpoint.data(), static_cast<std::uint32_t>(endpoint.size()), error);
+    socket_ = Transport(start_connect(*endpoint.data(), static_cast<std::uint32_t>(endpoint.size()), error));
     if (error) continue;
     state_ = State::connecting;
-    return context_.worker.poller.add(socket_.get(), EPOLLOUT, *this);
+    return context_.worker.poller.add(socket_.fd(), EPOLLOUT, *this);
   }
   lose(error.message());
 }
 
 void Lane::connected() {
-  if (const std::error_code error = connect_error(socket_.get())) {
-    context_.worker.poller.remove(socket_.get(), *this);
+  if (const std::error_code error = connect_error(socket_.fd())) {
+    context_.worker.poller.remove(socket_.fd(), *this);
     if (resolver_ == nullptr || resolver_->next == resolver_->endpoints.size()) return lose(error.message());
     return connect_next();
   }
   resolver_.reset();
   in_.clear();
+  if (context_.address.tls) return secure();
+  send_greeting();
+}
+
+void Lane::secure() {
+  state_ = State::securing;
+  socket_.secure(*context_.worker.options.tls, context_.address.host);
+  shake_hands();
+}
+
+void Lane::shake_hands() {
+  switch (socket_.shake_hands()) {
+    case Transport::Handshake::done:
+      return send_greeting();
+    case Transport::Handshake::wants_input:
+      return context_.worker.poller.modify(socket_.fd(), EPOLLIN, *this);
+    case Transport::Handshake::wants_output:
+      return context_.worker.poller.modify(socket_.fd(), EPOLLOUT, *this);
+    case Transport::Handshake::hung_up:
+    case Transport::Handshake::failed:
+      return lose(socket_.problem());
+  }
+}
+
+/// The address, with the user that this connection is of.
+config::RedisAddress Lane::login() const {
+  config::RedisAddress address = context_.address;
+  if (purpose_.user == nullptr) return address;
+  address.user = purpose_.user->user;
+  address.password = purpose_.user->password;
+  return address;
+}
+
+void Lane::send_greeting() {
   state_ = State::greeting;
-  handshake_ = std::make_unique<Handshake>(
-      context_.address, Handshake::Wishes{purpose_.protocol, purpose_.db, purpose_.tracking,
-                                          context_.worker.owner.wants_commands()});
+  const Handshake::Wishes wishes{
+      purpose_.protocol, purpose_.db,
+      purpose_.tracking, speaks_for_node() && context_.worker.owner.wants_commands(),
+      purpose_.standing, context_.password_setting,
+      purpose_.is_door,  purpose_.is_private,
+      purpose_.is_reader};
+  handshake_ = std::make_unique<Handshake>(login(), wishes);
   const Bytes& request = handshake_->request();
   // A fresh socket takes a few hundred bytes at once.
-  const ssize_t count = ::send(socket_.get(), request.data(), request.size(), MSG_NOSIGNAL);
-  if (count != static_cast<ssize_t>(request.size())) return lose("it does not take the first request");
-  context_.worker.poller.modify(socket_.get(), EPOLLIN, *this);
+  const ssize_t count = socket_.send(request);
+  // With TLS 1.3 a server refuses a client after its handshake: receive() will say why.
+  const bool refused = count < 0 && socket_.is_secured();
+  if (!refused && count != static_cast<ssize_t>(request.size()))
+    return lose("it does not take the first request");
+  context_.worker.poller.modify(socket_.fd(), EPOLLIN, *this);
 }
 
 void Lane::greet(ByteView reply) {
@@ -148,6 +204,7 @@ void Lane::greet(ByteView reply) {
     case Handshake::Outcome::done:
       return become_ready();
     case Handshake::Outcome::refused:
+      login_refused_ = handshake_->login_refused();
       return lose(handshake_->refusal());
   }
 }
@@ -157,11 +214,16 @@ void Lane::become_ready() {
   failures_ = 0;
   tracked_ = handshake_->tracks();
   swapdb_calls_ = handshake_->swapdb_calls();
+  client_id_ = handshake_->client_id();
+  if (block_guard_ != BlockGuard::probation) block_guard_ = first_guard(purpose_);
   problem_.clear();
-  if (context_.health.set_problem({})) log::info("redis: {} is back", context_.label);
-  context_.worker.statistics.lanes_ready.fetch_add(1, std::memory_order_relaxed);
+  if (is_own() && context_.health.set_problem(context_.label, {}))
+    log::info("redis: {} is back", context_.label);
+  count_success();
+  context_.statistics.connections.fetch_add(1, std::memory_order_relaxed);
   if (was_ready_) context_.worker.statistics.reconnects.add();
   was_ready_ = true;
+  context_.worker.owner.on_trust(*this);
   context_.worker.owner.on_ready(*this, *handshake_);
   handshake_.reset();
   if (!out_.empty()) schedule_flush();
@@ -171,9 +233,13 @@ void Lane::become_ready() {
 
 void Lane::expect(InFlight request) {
   if (!flush_scheduled_) batch_us_ = steady_now_us();
-  request.sent_us = batch_us_;
+  request.sent_us = request.patience_from_us = batch_us_;
+  request.bytes = static_cast<std::uint32_t>(out_.size() - expected_);
+  expected_ = out_.size();
+  in_flight_bytes_ += request.bytes;
   in_flight_.push_back(request);
-  context_.worker.statistics.in_flight.fetch_add(1, std::memory_order_relaxed);
+  context_.statistics.requests.add();
+  context_.statistics.in_flight.fetch_add(1, std::memory_order_relaxed);
   schedule_flush();
 }
 
@@ -188,41 +254,85 @@ void Lane::schedule_flush() {
 
 void Lane::flush() {
   if (state_ != State::ready) return;
-  while (sent_ < out_.size()) {
-    const ssize_t count = ::send(socket_.get(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+  const std::size_t end = gates_.empty() ? out_.size() : gates_.front();
+  while (sent_ < end) {
+    const ssize_t count = socket_.send(ByteView(out_).substr(sent_, end - sent_));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) return want_output(true);
-    if (count < 0) return lose(std::generic_category().message(errno));
+    if (count < 0) return lose(socket_.problem());
+    if (output_wanted_) renew_patience(out_.size() - sent_);
     sent_ += static_cast<std::size_t>(count);
   }
-  empty_buffer(out_);
-  sent_ = 0;
+  if (end == out_.size()) empty_output();
   want_output(false);
+}
+
+/// Some of the last `unsent` bytes have left: Redis cannot answer yet what is among them.
+void Lane::renew_patience(std::size_t unsent) {
+  const std::int64_t now_us = steady_now_us();
+  for (std::size_t i = in_flight_.size(); i > 0 && unsent > 0; --i) {
+    InFlight& request = in_flight_[i - 1];
+    request.patience_from_us = now_us;
+    unsent -= std::min<std::size_t>(unsent, request.bytes);
+  }
+}
+
+/// While a reply is arriving, those behind it cannot.
+bool Lane::is_overdue(const InFlight& request, std::int64_t limit_us) const noexcept {
+  const bool arrives = !in_.empty();
+  return !request.patient &&
+         (arrives ? std::max(heard_us_, request.patience_from_us) : request.patience_from_us) <= limit_us;
+}
+
+void Lane::empty_output() {
+  empty_buffer(out_);
+  sent_ = expected_ = 0;
+  gates_ = {};
+}
+
+void Lane::open_gate() {
+  if (gates_.empty()) return;
+  gates_.pop_front();
+  schedule_flush();
+}
+
+void Lane::drop_behind_gate(std::size_t bytes) {
+  out_.erase(gates_.front(), bytes);
+  expected_ -= bytes;
+  for (std::size_t i = 1; i < gates_.size(); ++i) gates_[i] -= bytes;
+  in_flight_bytes_ -= in_flight_.front().bytes;
+  context_.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
+  if (in_flight_.front().expired) forget_expired();
+  in_flight_.pop_front();
+  open_gate();
 }
 
 void Lane::want_output(bool wanted) {
   if (wanted == output_wanted_) return;
   output_wanted_ = wanted;
-  context_.worker.poller.modify(socket_.get(), wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, *this);
+  context_.worker.poller.modify(socket_.fd(), wanted ? EPOLLIN | EPOLLOUT : EPOLLIN, *this);
 }
 
 // --- replies ---
 
 void Lane::on_ready(std::uint32_t events) {
   if (state_ == State::connecting) return connected();
+  if (state_ == State::securing) return shake_hands();
+  const std::uint32_t losses = losses_;
   if (events & EPOLLOUT) flush();
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive();
+  if (losses == losses_ && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive();
 }
 
 void Lane::receive() {
-  for (int turn = 0; turn < kReadsPerTurn && socket_; ++turn) {
-    const ssize_t count = ::recv(socket_.get(), scratch().data(), scratch().size(), 0);
+  const std::uint32_t losses = losses_;
+  for (int turn = 0; turn < kReadsPerTurn && losses == losses_; ++turn) {
+    const ssize_t count = socket_.receive(scratch());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 && errno == EAGAIN) return;
-    if (count < 0) return lose(std::generic_category().message(errno));
+    if (count < 0) return lose(socket_.problem());
     if (count == 0) return lose("it closed the connection");
     heard_us_ = steady_now_us();
-    in_doubt_ = false;
+    if (std::exchange(in_doubt_, false)) context_.worker.owner.on_trust(*this);
     take_input({scratch().data(), static_cast<std::size_t>(count)});
     if (static_cast<std::size_t>(count) < scratch().size()) return;
   }
@@ -241,34 +351,49 @@ void Lane::take_input(ByteView received) {
 /// Hands out the whole replies at the front of `input`; returns how many bytes they took.
 std::size_t Lane::take_replies(ByteView input) {
   std::size_t taken = 0;
-  while (socket_ && taken < input.size()) {
+  const std::uint32_t losses = losses_;
+  while (losses == losses_ && taken < input.size()) {
     const auto status = framer_.parse(input.substr(taken));
     if (!status) {
       lose("it sent something that is not RESP");
       break;
     }
     if (*status == ReplyFramer::Status::need_more) break;
-    const Reply reply{input.substr(taken, framer_.size()), framer_.type(), framer_.has_null()};
+    Reply reply{input.substr(taken, framer_.size()), framer_.type(), framer_.needs_resp3()};
     taken += framer_.size();
     take_reply(reply);
   }
   return taken;
 }
 
-void Lane::take_reply(const Reply& reply) {
-  if (reply.type == '>') return context_.worker.owner.on_push(*this, reply.bytes);
+void Lane::take_reply(Reply& reply) {
+  if (is_unasked(reply)) return context_.worker.owner.on_push(*this, reply.bytes);
   if (state_ == State::greeting) return greet(reply.bytes);
   if (in_flight_.empty()) return lose("it sent a reply that nobody asked for");
   InFlight request = in_flight_.front();
-  request.replies_left = --in_flight_.front().replies_left;
+  std::uint32_t& left = in_flight_.front().replies_left;
+  const bool is_refused = request.kind == InFlight::Kind::subscription && reply.type != '>';
+  request.replies_left = left = is_refused ? 0 : left - 1;
+  reply.took_us = heard_us_ - request.sent_us;
   if (request.replies_left == 0) {
-    context_.worker.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
-    context_.worker.statistics.latency.record(heard_us_ - request.sent_us);
+    count_success();
+    in_flight_bytes_ -= request.bytes;
+    NodeStatistics& statistics = context_.statistics;
+    statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    if (!request.patient) statistics.latency.record(reply.took_us);
+    if (reply.type == '-') statistics.errors.add();
     if (request.expired) forget_expired();
     if (request.kind == InFlight::Kind::ping) ping_in_flight_ = false;
     in_flight_.pop_front();
   }
   context_.worker.owner.on_reply(*this, request, reply);
+}
+
+/// A push is none of the replies, but for those to commands that subscribe.
+bool Lane::is_unasked(const Reply& reply) const noexcept {
+  if (reply.type != '>') return false;
+  if (in_flight_.empty() || in_flight_.front().kind != InFlight::Kind::subscription) return true;
+  return !confirms(reply.bytes, static_cast<Subscription>(in_flight_.front().index));
 }
 
 void Lane::forget_expired() noexcept {
@@ -279,63 +404,115 @@ void Lane::forget_expired() noexcept {
 // --- losing it ---
 
 void Lane::close() {
-  if (socket_) context_.worker.poller.remove(socket_.get(), *this);
-  if (state_ == State::ready) context_.worker.statistics.lanes_ready.fetch_sub(1, std::memory_order_relaxed);
-  socket_.reset();
+  if (socket_) context_.worker.poller.remove(socket_.fd(), *this);
+  if (state_ == State::ready) context_.statistics.connections.fetch_sub(1, std::memory_order_relaxed);
+  socket_.close();
   resolver_.reset();
   handshake_.reset();
   state_ = State::closed;
+  knows_tag_scripts = false;
   tracked_ = false;
   output_wanted_ = false;
   ping_in_flight_ = false;
+  in_doubt_ = false;
 }
 
-void Lane::lose(std::string problem) {
+void Lane::lose(std::string problem, LaneOwner::Fate fate) {
   const bool was_up = state_ == State::ready;
+  ++losses_;
   close();
   framer_.reset();
-  empty_buffer(out_);
-  sent_ = 0;
+  empty_output();
   // A connection that worked is opened again at once; one that did not is given time.
   retry_at_us_ = steady_now_us() + (was_up ? 0 : retry_delay_us(failures_++));
   problem_ = std::move(problem);
-  if (context_.health.set_problem(problem_))
-    log::warning("redis: no connection to {}: {}", context_.label, problem_);
+  if (fate != LaneOwner::Fate::not_run) tell_of_loss(was_up);
   context_.worker.owner.on_doubt(*this);
-  fail_all(was_up ? LaneOwner::Fate::unknown : LaneOwner::Fate::never_sent);
+  fail_all(was_up ? fate : LaneOwner::Fate::never_sent);
+}
+
+void Lane::tell_of_loss(bool was_up) {
+  if (purpose_.is_reader && was_up)
+    log::warning("redis: the replica {} is lost for reads: {}", context_.label, problem_);
+  if (speaks_for_node() && context_.health.set_problem(context_.label, problem_))
+    log::warning("redis: no connection to {}: {}", context_.label, problem_);
+  count_failure();
+}
+
+void Lane::give_up() {
+  if (state_ != State::ready && !in_flight_.empty()) lose("it serves nothing any more");
+}
+
+void Lane::cut(std::string why, LaneOwner::Fate fate) {
+  if (state_ != State::closed) lose(std::move(why), fate);
+}
+
+void Lane::cut_at_block() {
+  block_guard_ = BlockGuard::probation;
+  cut("it refuses to begin a transaction", LaneOwner::Fate::not_run);
 }
 
 void Lane::fail_all(LaneOwner::Fate fate) {
-  while (!in_flight_.empty()) {
-    const InFlight request = in_flight_.front();
+  // The owner may send some of it again.
+  Ring<InFlight> lost;
+  std::swap(lost, in_flight_);
+  in_flight_bytes_ = 0;
+  for (std::size_t i = 0; i < lost.size() && fate == LaneOwner::Fate::unknown; ++i)
+    if (lost[i].writes) context_.worker.owner.on_losing(lost[i]);
+  for (; !lost.empty(); lost.pop_front()) {
+    const InFlight& request = lost.front();
     if (request.expired) forget_expired();
-    in_flight_.pop_front();
-    context_.worker.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    context_.statistics.in_flight.fetch_sub(1, std::memory_order_relaxed);
+    context_.statistics.lost.add();
     context_.worker.owner.on_lost(*this, request, fate);
   }
+}
+
+// --- whether the node answers ---
+
+void Lane::count_success() {
+  if (!context_.breaker.succeeded()) return;
+  if (context_.health.set_problem(context_.label, {})) log::info("redis: {} is back", context_.label);
+}
+
+/// Connections of clients' own end with those clients, or with their rights: that says nothing of the node.
+/// Without a replica nothing is missing.
+void Lane::count_failure() {
+  if (!speaks_for_node()) return;
+  if (!context_.breaker.failed(steady_now_us())) return;
+  const std::string problem = problem_.empty() ? std::string(kSilent) : problem_;
+  if (context_.health.set_problem(context_.label, problem))
+    log::warning("redis: {} is left alone for now: {}", context_.label, problem);
+}
+
+void Lane::probe(std::int64_t now_us) {
+  if (state_ == State::closed) return open();
+  if (state_ == State::ready && !ping_in_flight_) ping(now_us);
 }
 
 // --- deadlines ---
 
 void Lane::tick(std::int64_t now_us) {
-  if (state_ == State::closed && now_us >= retry_at_us_) return open();
+  if (state_ == State::closed && now_us >= retry_at_us_ && context_.breaker.is_closed()) return open();
   if (state_ == State::closed) return;
   if (state_ != State::ready) {
-    if (now_us >= open_deadline_us_) lose("it does not answer");
+    if (now_us >= open_deadline_us_)
+      lose(state_ == State::securing ? "it does not answer the TLS handshake" : std::string(kSilent));
     return;
   }
   expire_requests(now_us);
-  check_life(now_us);
+  if (state_ == State::ready) check_life(now_us);
 }
 
 void Lane::expire_requests(std::int64_t now_us) {
   const std::int64_t limit = now_us - micros(context_.worker.options.command_timeout);
-  while (expired_ < in_flight_.size() && in_flight_[expired_].sent_us <= limit) {
+  while (expired_ < in_flight_.size() && is_overdue(in_flight_[expired_], limit)) {
     InFlight& request = in_flight_[expired_++];
     request.expired = true;
     context_.worker.statistics.orphans.fetch_add(1, std::memory_order_relaxed);
     if (request.kind == InFlight::Kind::ping) continue;
-    context_.worker.statistics.timeouts.add();
+    context_.statistics.timeouts.add();
+    count_failure();
     const InFlight copy = request;
     context_.worker.owner.on_timeout(*this, copy);
   }
@@ -343,20 +520,24 @@ void Lane::expire_requests(std::int64_t now_us) {
 
 /// A silent connection is asked for a sign of life, a tracked one in any case. Every reply is such a sign.
 void Lane::check_life(std::int64_t now_us) {
+  if (!in_flight_.empty() && in_flight_.front().patient) return;  // TCP tells of its end
   const Options& options = context_.worker.options;
   const std::int64_t quiet_since_us = purpose_.tracking ? pinged_us_ : heard_us_;
   if (!ping_in_flight_ && now_us - quiet_since_us >= micros(options.ping_interval)) ping(now_us);
   if (in_flight_.empty()) return;
-  const std::int64_t silent_us = now_us - std::max(heard_us_, in_flight_.front().sent_us);
+  const std::int64_t silent_us = now_us - std::max(heard_us_, in_flight_.front().patience_from_us);
+  // The master may know what a silent replica does not say.
+  if (silent_us >= micros(options.ping_timeout) && purpose_.is_reader) return lose(std::string(kSilent));
   if (silent_us >= micros(options.ping_timeout) && !in_doubt_) {
     in_doubt_ = true;
+    count_failure();
     context_.worker.owner.on_doubt(*this);
   }
   // A command may take its time, and it blocks Redis as a whole: a ping is not waited for that long.
   const bool only_ping = in_flight_.size() == 1 && in_flight_.front().kind == InFlight::Kind::ping;
   const auto patience =
       options.ping_timeout + (only_ping ? std::chrono::milliseconds(0) : options.command_timeout);
-  if (silent_us >= micros(patience)) lose("it does not answer");
+  if (silent_us >= micros(patience)) lose(std::string(kSilent));
 }
 
 void Lane::ping(std::int64_t now_us) {

@@ -23,10 +23,7 @@ class WrittenKeys {
   void pop(Visit visit) {
     Header header;
     std::memcpy(&header, bytes_.data() + first_, sizeof header);
-    KeyRef key(header.db, {});
-    key.bytes = ByteView(bytes_).substr(first_ + sizeof header, header.size);
-    key.hash = header.hash;
-    visit(key);
+    visit(KeyRef(header.db, ByteView(bytes_).substr(first_ + sizeof header, header.size), header.hash));
     first_ += sizeof header + header.size;
     if (first_ == bytes_.size()) forget_all();
     if (first_ > kCompactAt && first_ > bytes_.size() / 2) compact();

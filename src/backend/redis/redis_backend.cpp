@@ -2,17 +2,30 @@
 
 #include <fmt/format.h>
 
+#include "backend/block.h"
 #include "backend/redis/answer.h"
 #include "backend/redis/swap_watch.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "command/error_reply.h"
+#include "command/tags.h"
 #include "resp/reply_cursor.h"
 
 namespace larder::redis {
 namespace {
 
+constexpr std::int64_t kAskAboutTagsUs = 1'000'000;
 constexpr auto kTick = std::chrono::milliseconds(50);
+/// No lane's: what follows waits until the request is answered, as it may have to be sent again.
+constexpr char kNoOrder = 0;
+/// Behind MULTI it is queued and answers at once. Where MULTI was refused it never ends, so nothing that
+/// stands behind it is run before Larder has read that and cut the connection.
+constexpr ByteView kStop = "*3\r\n$4\r\nWAIT\r\n$10\r\n2147483647\r\n$1\r\n0\r\n";
 constexpr ByteView kOutcomeUnknown = "; whether the write took effect is unknown";
+
+bool is_redirect(ByteView error) noexcept {
+  return parse_redirect(error, {}).kind != Redirect::Kind::none;
+}
 
 bool is_read(const InFlight& entry) noexcept {
   return entry.kind == InFlight::Kind::fill || entry.kind == InFlight::Kind::many_fill;
@@ -20,18 +33,33 @@ bool is_read(const InFlight& entry) noexcept {
 
 }  // namespace
 
-RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Options& options,
-                           Keyspace& keyspace, Statistics& statistics, Health& health)
-    : context_{io, poller, options, keyspace, statistics, *this, keyspace.enabled()},
-      health_(health),
-      topology_(context_, health),
-      reads_(context_, topology_, open_writes_),
+RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Shared& shared,
+                           Statistics& statistics)
+    : options_(shared.options),
+      context_{io,           poller, options_, shared.keyspace, statistics, *this, shared.keyspace.enabled(),
+               shared.worker},
+      health_(shared.health),
+      scripts_(shared.scripts),
+      tag_state_(shared.tags),
+      topology_(context_, health_, shared.view),
+      reads_(context_, topology_, open_writes_, errands_),
+      refresher_(std::random_device{}()),
+      retries_(context_, {topology_, commands_, reads_, errands_, refresher_, scripts_}, *this),
+      cluster_(context_, topology_, refresher_, retries_, *this),
+      users_(context_, topology_),
+      private_lanes_(context_, topology_, shared.private_counts),
+      private_(topology_, private_lanes_, *this),
+      subscriptions_(context_, topology_, private_lanes_),
+      tag_requests_(tag_state_, commands_, topology_),
+      tag_jobs_(context_, tag_state_, *this),
       timer_(io) {
   // The lane that most clients will use is opened at once: a wrong address shows in the log, not at the first
   // request.
-  topology_.any_node().lane(context_.caching ? Protocol::resp3 : Protocol::resp2,
-                            static_cast<int>(options.address.db));
-  arm_tick();
+  if (shared.options.sentinels.nodes.empty())
+    topology_.any_node().usual_lane();
+  else
+    follower_ = std::make_unique<Follower>(context_, topology_, retries_, shared.master);
+  arm_tick(std::chrono::milliseconds(0));
 }
 
 RedisBackend::~RedisBackend() = default;
@@ -42,72 +70,273 @@ Step RedisBackend::execute(const Request& request) {
     request.reply.error("ERR Larder is shutting down");
     return Step::done;
   }
-  if (route.private_upstream || blocks(request)) {
+  heed_script(request);
+  if (route.needs == Private::not_for_clients) {
     request.reply.error(
-        fmt::format("ERR '{}' needs an upstream connection of its own, which this version of "
-                    "Larder does not have",
-                    request.argv[0].substr(0, 128)));
+        fmt::format("ERR '{}' is not available through Larder", request.argv[0].substr(0, 128)));
     return Step::done;
   }
-  if (context_.caching && reads_.serves(request)) return reads_.execute(request);
+  if (request.caller.holds.subscribing && equals_ignore_case(request.argv[0], "ping"))
+    return subscriptions_.ping(request);
+  if (const std::optional<Step> taken = look_first(request, route)) return *taken;
+  if (route.needs == Private::subscribes) return subscriptions_.take(request, route);
+  if (!may_tag(request, route)) return Step::done;
+  if (route.tags == TagRole::sweeps) return tag_jobs_.run(request);
+  if (route.needs != Private::no)
+    if (const std::optional<Step> taken = private_.take(request, route)) return *taken;
+  // What L1 holds was read with Larder's own rights.
+  const bool may_use_l1 =
+      context_.caching && request.caller.acts_as == nullptr && !request.caller.holds.watching;
+  if (options_.reads_from_replicas)
+    if (const std::optional<Step> taken = read_from_replica(request, route, may_use_l1)) return *taken;
+  if (may_use_l1 && reads_.serves(request, route)) return reads_.execute(request, route);
   return forward(request, route);
 }
 
+bool RedisBackend::may_queue(const Request& request) {
+  const Route route = commands_.route(request);
+  if (commands_.refuses(request) || !cluster_.may_queue(request, route) || !may_tag(request, route))
+    return false;
+  if (route.tags != TagRole::sweeps) return true;
+  request.reply.error(fmt::format("ERR '{}' takes several steps in Redis and cannot be in a transaction",
+                                  request.spec->name));
+  return false;
+}
+
+/// False: the reason was appended to the reply.
+bool RedisBackend::may_tag(const Request& request, const Route& route) {
+  if (route.tags == TagRole::none) return true;
+  Result<void> checked = TagRequests::check(request, route);
+  if (topology_.is_cluster() && request.spec != nullptr && is_about_tags(*request.spec, request.argv))
+    checked = Errc::not_supported_here;
+  if (checked) return true;
+  append_error(request.reply, checked.error());
+  return false;
+}
+
+/// Keeps the scripts that go by, for a server that lacks one.
+void RedisBackend::heed_script(const Request& request) {
+  switch (script_use(request.argv)) {
+    case ScriptUse::eval:
+      return scripts_.remember(request.argv[1]);
+    case ScriptUse::load:
+      return scripts_.remember(request.argv[2]);
+    case ScriptUse::flush:
+      return scripts_.forget_all();
+    case ScriptUse::by_sha:
+    case ScriptUse::none:
+      return;
+  }
+}
+
+/// What there is to do because there may be more than one Redis. Nothing: the request is for one node, go on.
+std::optional<Step> RedisBackend::look_first(const Request& request, const Route& route) {
+  return follower_ != nullptr ? follower_->take(request) : cluster_.take(request, route);
+}
+
+/// Nothing: the master shall answer. The rights of other users may be others on a replica, and WATCH is about
+/// what the master has.
+std::optional<Step> RedisBackend::read_from_replica(const Request& request, const Route& route,
+                                                    bool may_use_l1) {
+  Caller& caller = request.caller;
+  const bool may_be_old = route.readonly && route.key_rule != KeyRule::block && caller.acts_as == nullptr &&
+                          !caller.holds.watching;
+  if (topology_.is_single() || !may_be_old || tag_requests_.replaces(request, route)) return std::nullopt;
+  Node* const master = topology_.node_of_first_key(request, route);
+  Lane* const lane = master == nullptr ? nullptr : master->find_reader(caller.protocol(), caller.db());
+  if (lane == nullptr) return std::nullopt;
+  if (may_use_l1 && reads_.answers(request, route)) return Step::done;
+  if (!lane->keeps_order(caller) || !lane->has_room_for(caller)) return Step::hold;
+  InFlight entry;
+  entry.caller = &caller;
+  entry.ticket = caller.defer();
+  entry.errand = errands_.keep(request, entry.ticket);
+  context_.statistics.replica_reads.add();
+  send(request, route, *lane, entry);
+  return Step::pending;
+}
+
 Step RedisBackend::forward(const Request& request, const Route& route) {
+  const Caller& caller = request.caller;
   Lane& lane = lane_for(request, route);
-  if (!lane.keeps_order(request.caller)) return Step::hold;
+  if (!lane.keeps_order(caller)) return Step::hold;
+  if (const ByteView refusal = lane.refusal(); !refusal.empty()) return refuse(lane, request, refusal);
+  if (!lane.has_room_for(caller)) return Step::hold;
+  const bool is_block = route.key_rule == KeyRule::block;
+  InFlight entry;
+  entry.caller = &request.caller;
+  entry.ticket = request.caller.defer();
+  const bool may_need_script = calls_known_script(request);
+  const bool is_replaced = tag_requests_.replaces(request, route);
+  if (!topology_.is_single() || route.readonly || may_need_script || is_block || is_replaced)
+    entry.errand = errands_.keep(request, entry.ticket);
+  const bool may_need_gate = is_block && lane.block_guard() == Lane::BlockGuard::unknown;
+  send(request, route, lane, entry);
+  if (may_need_script) errands_[entry.errand].calls_known_script = true;
+  if (may_need_script || may_need_gate) request.caller.lane = &kNoOrder;
+  return Step::pending;
+}
+
+Lane& RedisBackend::lane_for(const Request& request, const Route& route) {
+  if (request.caller.holds.subscribing)
+    if (Lane* own = subscriptions_.lane_for(request, route)) return *own;
+  return topology_.node_for(request, route).lane_for(route, request.caller);
+}
+
+/// A script that the server may lack and Larder has.
+bool RedisBackend::calls_known_script(const Request& request) {
+  return script_use(request.argv) == ScriptUse::by_sha && scripts_.knows(request.argv[1]);
+}
+
+void RedisBackend::send(const Request& request, const Route& route, Lane& lane, InFlight entry) {
+  entry.converts = lane.purpose().protocol == Protocol::resp3 && request.reply.protocol() == Protocol::resp2;
+  entry.reads = route.readonly;
+  entry.writes = route.effect != Effect::none;
+  if (context_.caching && entry.writes) void_written(lane, request, route, entry);
+  entry.scripted = route.tags == TagRole::own || tag_requests_.replaces(request, route);
+  entry.hides = route.tags == TagRole::shows;
+  if (entry.scripted && !lane.knows_tag_scripts) teach_tag_scripts(lane);
+  // Behind ASKING it must be the next command.
+  const bool looks_itself = entry.scripted && route.key_rule != KeyRule::block;
+  const bool tidies = entry.writes && route.effect == Effect::keys && !entry.patient && !looks_itself &&
+                      entry.replies_left == 1 && tag_state_.in_use(request.caller.db());
+  if (tidies) tidy(request, route, lane);
+  lane.take_order(request.caller);
+  if (route.key_rule == KeyRule::block)
+    send_block(request, route, lane, entry);
+  else
+    send_one(request, route, lane, entry);
+  const bool may_end = route.tags == TagRole::ends || route.key_rule == KeyRule::block;
+  if (tidies && may_end) tidy(request, route, lane);
+}
+
+void RedisBackend::send_one(const Request& request, const Route& route, Lane& lane, const InFlight& entry) {
+  if (entry.scripted)
+    tag_requests_.append(request, route, lane.output());
+  else
+    lane.output().append(request.raw);
+  lane.expect(entry);
+}
+
+void RedisBackend::teach_tag_scripts(Lane& lane) {
+  InFlight load;
+  load.kind = InFlight::Kind::script;
+  for (const LoadedScript& script : tag_scripts()) {
+    append_request(lane.output(), {"SCRIPT", "LOAD", script.body});
+    lane.expect(load);
+  }
+  lane.knows_tag_scripts = true;
+}
+
+/// A key that has gone unseen (it expired, or somebody else deleted it) has left its tags behind: before it
+/// is written again, and after a client has deleted it, they are forgotten.
+void RedisBackend::tidy(const Request& request, const Route& route, Lane& lane) {
+  if (!lane.knows_tag_scripts) teach_tag_scripts(lane);
+  if (!tag_requests_.append_tidy(request, route, lane.output())) return;
+  InFlight entry;
+  entry.kind = InFlight::Kind::upkeep;
+  lane.expect(entry);
+}
+
+/// MULTI and each queued command are answered, then EXEC; the connection is in its own database again then.
+void RedisBackend::send_block(const Request& request, const Route& route, Lane& lane, InFlight entry) {
+  entry.kind = InFlight::Kind::block;
+  entry.index = blocks_.take();
+  Block& block = blocks_[entry.index];
+  Bytes replaced;
+  if (entry.scripted) tag_requests_.append(request, route, replaced);
+  const ByteView behind_multi =
+      (entry.scripted ? ByteView(replaced) : request.raw).substr(kBlockBegin.size());
+  block = {.queued = route.queued, .bytes = behind_multi.size(), .guard = lane.block_guard()};
+  entry.replies_left += route.queued + 1;
+  lane.output().append(kBlockBegin);
+  if (block.is_gated()) {
+    lane.close_gate();
+  } else {
+    lane.output().append(kStop);
+    ++entry.replies_left;
+  }
+  lane.output().append(behind_multi);
+  lane.expect(entry);
+  if (!route.selects) return;
+  append_request(lane.output(), {"SELECT", std::to_string(lane.purpose().db)});
+  InFlight select;
+  select.kind = InFlight::Kind::upkeep;
+  lane.expect(select);
+}
+
+Step RedisBackend::execute_at(const Request& request, const Route& route, Node& node) {
+  if (route.needs == Private::blocks) return private_.block_at(node, request, route);
+  Lane& lane = node.lane_for(route, request.caller);
   if (const ByteView refusal = lane.refusal(); !refusal.empty()) {
     request.reply.error(refusal);
     return Step::done;
   }
   InFlight entry;
-  entry.converts = lane.purpose().protocol == Protocol::resp3 && request.caller.protocol() == Protocol::resp2;
-  entry.writes = route.effect != Effect::none;
-  if (context_.caching && entry.writes) void_written(lane, request, route, entry);
-  lane.output().append(request.raw);
-  request.caller.lane = &lane;
   entry.caller = &request.caller;
   entry.ticket = request.caller.defer();
-  lane.expect(entry);
+  send(request, route, lane, entry);
   return Step::pending;
+}
+
+void RedisBackend::send_kept(const Request& request, const Route& route, Lane& lane, std::uint32_t errand,
+                             std::uint32_t replies) {
+  InFlight entry;
+  entry.replies_left = replies;
+  entry.caller = errands_[errand].caller;
+  entry.ticket = errands_[errand].ticket;
+  entry.errand = errand;
+  if (const CachedRead* read = errands_[errand].read; read != nullptr) entry.nesting = read->nesting;
+  send(request, route, lane, entry);
+}
+
+/// Where nobody else could take it the request is answered with the reason.
+Step RedisBackend::refuse(const Lane& lane, const Request& request, ByteView refusal) {
+  if (!topology_.is_single() && lane.is_down() && !lane.lost_its_rights())
+    return retries_.refuse(request, refusal);
+  request.reply.error(refusal);
+  return Step::done;
 }
 
 void RedisBackend::void_written(Lane& lane, const Request& request, const Route& route, InFlight& entry) {
   keys_.clear();
-  if (route.effect == Effect::keys) collect_written_keys(request, route, keys_);
-  if (keys_.empty()) {
-    entry.writes_anything = true;
+  if (entry.patient)
+    append_key_refs(request, route, keys_);
+  else if (route.effect == Effect::keys)
+    commands_.append_written_keys(request, route, keys_);
+  entry.writes_anything = keys_.empty();
+  entry.written_keys = static_cast<std::uint32_t>(keys_.size());
+  for (const KeyRef& key : keys_) lane.written_keys().push(key);
+  // It will write when nobody knows when; until then nothing behind it waits for that, and L1 is right.
+  if (entry.patient) return;
+  if (entry.writes_anything) {
     open_writes_.add_all();
     context_.keyspace.void_all();
-    return;
   }
-  entry.written_keys = static_cast<std::uint32_t>(keys_.size());
   for (const KeyRef& key : keys_) {
     open_writes_.add(key.hash);
-    lane.written_keys().push(key);
     context_.keyspace.void_key(key);
   }
+}
+
+/// What waits writes to keys that it names, wherever they stand.
+void RedisBackend::append_key_refs(const Request& request, const Route& route, std::vector<KeyRef>& keys) {
+  std::vector<ByteView> names;
+  commands_.append_keys(request, route, names);
+  for (const ByteView name : names) keys.emplace_back(request.caller.db(), name);
 }
 
 /// The write was answered or lost: what was filled meanwhile may be older than it.
 void RedisBackend::void_again(Lane& lane, const InFlight& entry) {
   if (entry.writes_anything) {
-    open_writes_.remove_all();
+    if (!entry.patient) open_writes_.remove_all();
     context_.keyspace.void_all();
   }
   for (std::uint32_t i = 0; i < entry.written_keys; ++i)
-    lane.written_keys().pop([this](const KeyRef& key) {
-      open_writes_.remove(key.hash);
+    lane.written_keys().pop([this, &entry](const KeyRef& key) {
+      if (!entry.patient) open_writes_.remove(key.hash);
       context_.keyspace.void_key(key);
     });
-}
-
-/// Without L1 a lane speaks the client's protocol. With L1, commands whose replies convert trivially share
-/// the tracked RESP3 lane, so that most clients never change lanes.
-Lane& RedisBackend::lane_for(const Request& request, const Route& route) {
-  const Protocol spoken = request.caller.protocol();
-  return topology_.any_node().lane(context_.caching && route.scalar_reply ? Protocol::resp3 : spoken,
-                                   request.caller.db());
 }
 
 // --- what lanes say ---
@@ -116,9 +345,34 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
   switch (entry.kind) {
     case InFlight::Kind::forward:
       return finish_forward(lane, entry, reply);
+    case InFlight::Kind::block:
+      return on_block_reply(lane, entry, reply);
+    case InFlight::Kind::upkeep:
+      return;
+    case InFlight::Kind::script:
+      if (lane.is_own()) tag_state_.scripts_refused.store(reply.type == '-', std::memory_order_relaxed);
+      return;
+    case InFlight::Kind::tagged:
+      if (reply.bytes == ":1\r\n") tag_state_.use(static_cast<int>(entry.index));
+      return;
+    case InFlight::Kind::unblock:
+      return private_.unblocked(entry, reply.bytes);
     case InFlight::Kind::fill:
     case InFlight::Kind::many_fill:
-      return reads_.on_reply(lane, entry, reply);
+      if (entry.errand == 0 || entry.replies_left > 0) return reads_.on_reply(lane, entry, reply);
+      if (reply.type == '-' && retries_.redirects(lane, entry, reply)) return;
+      reads_.on_reply(lane, entry, reply);
+      return errands_.forget(entry.errand);
+    case InFlight::Kind::topology:
+      cluster_.on_topology(lane, reply);
+      if (topology_.is_single() && !context_.caching) commands_.forget();  // asked for in case of a cluster
+      return;
+    case InFlight::Kind::login:
+      return users_.on_reply(entry, reply);
+    case InFlight::Kind::subscription:
+      return subscriptions_.on_reply(lane, entry, reply);
+    case InFlight::Kind::pong:
+      return Subscriptions::on_pong(entry, reply);
     case InFlight::Kind::ping:
       if (lane.purpose().tracking && lane.swapdb_moved(swapdb_calls(reply.bytes)))
         context_.keyspace.void_all();
@@ -127,12 +381,82 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
 }
 
 void RedisBackend::finish_forward(Lane& lane, const InFlight& entry, const Reply& reply) {
+  if (entry.replies_left > 0) return;  // ASKING's
   if (context_.caching && entry.writes) void_again(lane, entry);
-  if (!entry.expired) answer(entry, reply);
+  if (reply.type == '-' && lane.lease != nullptr && private_.redirects(lane, entry, reply)) return;
+  if (reply.type == '-' && entry.scripted && lacks_tag_scripts(lane, entry, reply)) return;
+  if (entry.errand != 0) {
+    const bool goes_on = reply.type == '-' && (retries_.redirects(lane, entry, reply) ||
+                                               retries_.teaches_script(lane, entry, reply));
+    if (goes_on) return;
+    errands_.forget(entry.errand);
+  }
+  const std::optional<Bytes> shown =
+      entry.hides ? without_names(reply.bytes, tag_state_.prefix) : std::nullopt;
+  if (!entry.expired) answer(entry, shown ? Reply{*shown, '*', false, reply.took_us} : reply);
+  if (lane.lease != nullptr) private_.answered(lane, entry, reply.type);
+}
+
+/// Somebody has flushed the scripts. True: the request was sent again, as its client waits for nothing behind
+/// it.
+bool RedisBackend::lacks_tag_scripts(Lane& lane, const InFlight& entry, const Reply& reply) {
+  if (!reply.bytes.starts_with("-NOSCRIPT ")) return false;
+  lane.knows_tag_scripts = false;
+  constexpr int kMostAttempts = 3;
+  if (entry.errand == 0 || entry.caller->pending() > 1 || ++errands_[entry.errand].hops > kMostAttempts)
+    return false;
+  return errands_[entry.errand].spec != nullptr && retries_.sends_again(lane, entry);
+}
+
+void RedisBackend::on_block_reply(Lane& lane, const InFlight& entry, const Reply& reply) {
+  Block& block = blocks_[entry.index];
+  if (entry.replies_left == 0) return finish_block(lane, entry, reply);
+  if (reply.type == '-' && block.refusal.empty()) block.refusal = reply.bytes;
+  const std::uint32_t behind_multi = block.queued + (block.is_gated() ? 1 : 2);
+  if (entry.replies_left == behind_multi) return on_multi_reply(lane, entry, reply);
+  if (!block.is_gated() && entry.replies_left == behind_multi - 1) {
+    block.lacks_wait = reply.type == '-';
+    lane.set_block_guard(block.lacks_wait ? Lane::BlockGuard::gate : Lane::BlockGuard::wait);
+  }
+}
+
+void RedisBackend::on_multi_reply(Lane& lane, const InFlight& entry, const Reply& reply) {
+  Block& block = blocks_[entry.index];
+  block.was_begun = reply.type != '-';
+  if (block.was_begun && block.is_gated()) {
+    if (block.guard == Lane::BlockGuard::probation) lane.set_block_guard(Lane::BlockGuard::unknown);
+    return lane.open_gate();
+  }
+  if (block.was_begun) return;
+  if (!block.is_gated()) return lane.cut_at_block();  // on_lost() answers
+  lane.drop_behind_gate(block.bytes);
+  blocks_.give_back(entry.index);
+  InFlight answered = entry;
+  answered.replies_left = 0;
+  finish_forward(lane, answered, reply);
+}
+
+/// A command that Redis did not queue makes EXEC fail: a redirect sends the whole block elsewhere, and who
+/// lacks nothing but WAIT has it sent in the other way.
+void RedisBackend::finish_block(Lane& lane, const InFlight& entry, const Reply& reply) {
+  const Block block = std::exchange(blocks_[entry.index], {});
+  blocks_.give_back(entry.index);
+  if (block.lacks_wait && block.guard == Lane::BlockGuard::unknown && retries_.sends_again(lane, entry))
+    return;
+  if (reply.type == '-' && (is_redirect(block.refusal) || block.lacks_wait))
+    return finish_forward(lane, entry, Reply{block.refusal, '-', false});
+  if (block.is_gated() || reply.type != '*' || reply.bytes[1] == '-')
+    return finish_forward(lane, entry, reply);
+  Bytes shown;
+  ReplyWriter(shown, Protocol::resp2).begin_array(block.queued);
+  const std::size_t header = reply.bytes.find('\n') + 1;
+  shown.append(reply.bytes.substr(reply.bytes.find('\n', header) + 1));
+  finish_forward(lane, entry, {shown, '*', reply.needs_resp3, reply.took_us});
 }
 
 /// `invalidate` with an array of keys, or null after FLUSHALL, FLUSHDB and the like.
-void RedisBackend::on_push(Lane&, ByteView push) {
+void RedisBackend::on_push(Lane& lane, ByteView push) {
+  if (lane.purpose().is_private) return subscriptions_.on_push(lane, push);
   context_.statistics.pushes.add();
   ReplyCursor cursor(push);
   if (cursor.next().count < 2 || cursor.next().text != "invalidate") return;
@@ -143,36 +467,82 @@ void RedisBackend::on_push(Lane&, ByteView push) {
 }
 
 void RedisBackend::on_timeout(Lane& lane, const InFlight& entry) {
+  if (entry.kind == InFlight::Kind::topology) return cluster_.on_topology_lost(lane, entry);
   fail(entry, fmt::format("ERR Redis at {} did not answer in {} ms{}", lane.label(),
                           context_.options.command_timeout.count(), entry.writes ? kOutcomeUnknown : ""));
+  if (entry.kind == InFlight::Kind::subscription)
+    subscriptions_.failed(lane);
+  else
+    private_.failed(lane);
+}
+
+void RedisBackend::on_losing(const InFlight& write) {
+  if (write.caller != nullptr) errands_.note_lost_write(*write.caller);
 }
 
 void RedisBackend::on_lost(Lane& lane, const InFlight& entry, Fate fate) {
   if (context_.caching && entry.writes) void_again(lane, entry);
+  if (entry.kind == InFlight::Kind::topology) return cluster_.on_topology_lost(lane, entry);
+  if (entry.kind == InFlight::Kind::block) {
+    const Block block = std::exchange(blocks_[entry.index], {});
+    blocks_.give_back(entry.index);
+    if (fate == Fate::not_run && !block.refusal.empty() && !block.was_begun) {
+      errands_.forget(entry.errand);
+      if (!entry.expired) answer(entry, {block.refusal, '-', false});
+      return private_.failed(lane);
+    }
+  }
+  if (retries_.saves(lane, entry, fate)) return;
+  errands_.forget(entry.errand);
   if (!entry.expired) {
     const bool doubtful = entry.writes && fate == Fate::unknown;
-    const ByteView what = fate == Fate::unknown ? "was lost" : "cannot be reached";
-    fail(entry, fmt::format("ERR Redis at {} {}: {}{}", lane.label(), what, lane.problem(),
+    const ByteView what = fate == Fate::never_sent ? "cannot be reached" : "was lost";
+    fail(entry, fmt::format("{} Redis at {} {}: {}{}", lane.error_class(), lane.label(), what, lane.problem(),
                             doubtful ? kOutcomeUnknown : ""));
   }
   if (is_read(entry)) reads_.forget(entry);
+  if (entry.kind == InFlight::Kind::login) users_.forget(entry);
+  if (entry.kind == InFlight::Kind::unblock) private_.unblocked(entry, std::nullopt);
+  if (entry.kind == InFlight::Kind::subscription)
+    subscriptions_.failed(lane);
+  else if (entry.caller != nullptr)
+    private_.failed(lane);
 }
 
 /// Tells whoever waits that no reply will come.
 void RedisBackend::fail(const InFlight& entry, ByteView error) {
   if (is_read(entry))
     reads_.fail(entry, error);
-  else if (entry.kind == InFlight::Kind::forward)
-    answer_error({entry.caller, entry.ticket}, error);
+  else if (entry.caller != nullptr)
+    answer_error({entry.caller, entry.ticket}, error, steady_now_us() - entry.sent_us);
+  else if (entry.kind == InFlight::Kind::login)
+    users_.fail(entry, error);
 }
 
 void RedisBackend::on_doubt(Lane& lane) {
-  if (lane.purpose().tracking) context_.keyspace.void_source(lane.purpose().source);
-  commands_known_ = false;  // it may come back as another version
+  const auto stale_ms = context_.options.l1.stale_on_error.count();
+  if (lane.purpose().tracking && stale_ms > 0)
+    context_.keyspace.lose_source(lane.purpose().source, unix_now_ms() + stale_ms);
+  else if (lane.purpose().tracking)
+    context_.keyspace.void_source(lane.purpose().source);
+  errands_.forget_lost_writes();
+  if (lane.lease != nullptr && lane.lease->use == Lease::Use::subscribing) {
+    if (lane.is_closed()) subscriptions_.lost(lane);
+  } else if (lane.lease != nullptr && lane.is_down()) {
+    PrivateRequests::lost(lane);
+  }
+  if (lane.is_own() && !lane.purpose().is_private && !lane.purpose().is_reader)
+    commands_known_ = false;  // it may come back as another version
+}
+
+/// What was changed meanwhile was not heard of. Other workers, which may not know yet that the node is back,
+/// must not show what is older than what this one is about to read.
+void RedisBackend::on_trust(Lane& lane) {
+  for (const SourceId source : health_.sources_of(lane.label())) context_.keyspace.forget_stale(source);
 }
 
 void RedisBackend::on_ready(Lane& lane, const Handshake& handshake) {
-  if (!handshake.commands().empty()) {
+  if (!handshake.commands().empty() && wants_commands()) {
     commands_.learn(handshake.commands());
     commands_known_ = true;
   }
@@ -180,26 +550,49 @@ void RedisBackend::on_ready(Lane& lane, const Handshake& handshake) {
   const std::string tracking = handshake.tracks() ? "yes" : "no: " + handshake.tracking_problem();
   if (!health_.set_tracking(tracking) || handshake.tracks()) return;
   log::warning("redis: {} {}", handshake.tracking_problem(),
-               context_.options.untracked_ttl.count() > 0
+               context_.options.l1.untracked_ttl.count() > 0
                    ? "L1 entries live for l1.untracked_ttl at most"
                    : "L1 is off (l1.untracked_ttl would bound stale reads)");
 }
 
 // --- upkeep ---
 
-void RedisBackend::arm_tick() {
-  timer_.expires_after(kTick);
+void RedisBackend::arm_tick(std::chrono::milliseconds delay) {
+  timer_.expires_after(delay);
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     tick();
-    arm_tick();
+    arm_tick(kTick);
   });
 }
 
 void RedisBackend::tick() {
   const std::int64_t now_us = steady_now_us();
-  topology_.for_each_node([now_us](Node& node) { node.tick(now_us); });
-  finish_drain();
+  finish_drain();  // before new questions are asked
+  topology_.tick(now_us);
+  private_lanes_.tick(now_us);
+  subscriptions_.tick();
+  follower_ != nullptr ? follower_->tick(now_us) : cluster_.tick(now_us);
+  users_.tick(now_us);
+  tag_jobs_.tick(now_us);
+  ask_about_tags(now_us);
+}
+
+/// Other Larders may have begun to use tags.
+void RedisBackend::ask_about_tags(std::int64_t now_us) {
+  if (now_us < asked_about_tags_us_ + kAskAboutTagsUs) return;
+  asked_about_tags_us_ = now_us;
+  const std::string records = TagGroup(tag_state_.prefix).records();
+  topology_.for_each_node([&](const Node& node) {
+    node.for_each_own_lane([&](Lane& lane) {
+      if (!lane.is_ready() || tag_state_.in_use(lane.purpose().db)) return;
+      append_request(lane.output(), {"EXISTS", records});
+      InFlight entry;
+      entry.kind = InFlight::Kind::tagged;
+      entry.index = static_cast<std::uint32_t>(lane.purpose().db);
+      lane.expect(entry);
+    });
+  });
 }
 
 void RedisBackend::drain(std::function<void()> done) {
@@ -209,10 +602,12 @@ void RedisBackend::drain(std::function<void()> done) {
 
 void RedisBackend::finish_drain() {
   if (!drained_) return;
-  bool quiet = true;
+  bool quiet = !retries_.any_waits() && tag_jobs_.is_quiet();
   topology_.for_each_node([&quiet](const Node& node) { quiet = quiet && node.is_quiet(); });
   if (!quiet) return;
   topology_.for_each_node([](Node& node) { node.close(); });
+  if (follower_ != nullptr) follower_->close();
+  private_lanes_.close_idle();
   std::exchange(drained_, nullptr)();
 }
 

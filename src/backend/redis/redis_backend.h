@@ -6,8 +6,17 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "backend/backend.h"
+#include "backend/redis/cluster.h"
+#include "backend/redis/follower.h"
 #include "backend/redis/known_commands.h"
+#include "backend/redis/private_requests.h"
 #include "backend/redis/reads.h"
+#include "backend/redis/retries.h"
+#include "backend/redis/scripts.h"
+#include "backend/redis/subscriptions.h"
+#include "backend/redis/tag_jobs.h"
+#include "backend/redis/tag_requests.h"
+#include "backend/redis/users.h"
 
 namespace larder::redis {
 
@@ -18,45 +27,143 @@ namespace larder::redis {
 /// connection still is the one that hears of changes.
 ///
 /// Thread: one worker; the keyspace is shared.
-class RedisBackend final : public Backend, private LaneOwner {
+class RedisBackend final : public Backend,
+                           private LaneOwner,
+                           private ClusterHost,
+                           private Sender,
+                           private TagHost {
  public:
-  RedisBackend(boost::asio::io_context& io, Poller& poller, const Options& options, Keyspace& keyspace,
-               Statistics& statistics, Health& health);
+  /// What all workers share, and which of them this is.
+  struct Shared {
+    const Options& options;
+    Keyspace& keyspace;
+    Health& health;
+    ClusterView& view;
+    MasterView& master;
+    Scripts& scripts;
+    TagState& tags;
+    PrivateCounts& private_counts;
+    std::size_t worker;
+  };
+
+  RedisBackend(boost::asio::io_context& io, Poller& poller, const Shared& shared, Statistics& statistics);
   ~RedisBackend() override;
 
   [[nodiscard]] Step execute(const Request& request) override;
   [[nodiscard]] bool forwards_unknown() const noexcept override { return true; }
+  [[nodiscard]] bool has_transactions() const noexcept override { return true; }
+  [[nodiscard]] bool may_queue(const Request& request) override;
+  [[nodiscard]] bool has_subscriptions() const noexcept override { return true; }
+  [[nodiscard]] int first_key_position(const Request& request) const override {
+    return commands_.route(request).keys.first;
+  }
+  void log_in(ByteView user, ByteView password, LoginDone done) override {
+    users_.log_in(user, password, std::move(done));
+  }
+  void adopt(const config::Settings& settings) override { redis::adopt(options_, settings); }
+  void unwatch(Caller& caller) override { private_.unwatch(caller); }
+  void abandon(Caller& caller) override { private_.abandon(caller); }
+  void unblock(Caller& caller, Unblock how, std::function<void(bool)> done) override {
+    private_.unblock(caller, how, std::move(done));
+  }
   void drain(std::function<void()> done) override;
 
  private:
+  [[nodiscard]] std::optional<Step> look_first(const Request& request, const Route& route);
+  [[nodiscard]] bool may_tag(const Request& request, const Route& route);
+  void heed_script(const Request& request);
+  [[nodiscard]] std::optional<Step> read_from_replica(const Request& request, const Route& route,
+                                                      bool may_use_l1);
   [[nodiscard]] Step forward(const Request& request, const Route& route);
-  void void_written(Lane& lane, const Request& request, const Route& route, InFlight& entry);
-  void void_again(Lane& lane, const InFlight& entry);
   [[nodiscard]] Lane& lane_for(const Request& request, const Route& route);
+  [[nodiscard]] bool calls_known_script(const Request& request);
+  void void_written(Lane& lane, const Request& request, const Route& route, InFlight& entry);
+  void append_key_refs(const Request& request, const Route& route, std::vector<KeyRef>& keys);
+  void void_again(Lane& lane, const InFlight& entry);
+  void send(const Request& request, const Route& route, Lane& lane, InFlight entry);
+  void send_block(const Request& request, const Route& route, Lane& lane, InFlight entry);
+
+  void send_one(const Request& request, const Route& route, Lane& lane, const InFlight& entry);
+  void teach_tag_scripts(Lane& lane);
+  void tidy(const Request& request, const Route& route, Lane& lane);
+  [[nodiscard]] bool lacks_tag_scripts(Lane& lane, const InFlight& entry, const Reply& reply);
+  void ask_about_tags(std::int64_t now_us);
+
+  // --- TagHost ---
+  [[nodiscard]] Step send_own(const Request& request, const Route& route) override {
+    return forward(request, route);
+  }
+
+  // --- ClusterHost ---
+  [[nodiscard]] Step execute_at(const Request& request, const Route& route, Node& node) override;
+
+  // --- Sender ---
+  void send_kept(const Request& request, const Route& route, Lane& lane, std::uint32_t errand,
+                 std::uint32_t replies) override;
+  void send_on(const Request& request, const Route& route, Lane& lane, const InFlight& entry) override {
+    send(request, route, lane, entry);
+  }
 
   // --- LaneOwner ---
   void on_reply(Lane& lane, const InFlight& entry, const Reply& reply) override;
   void on_push(Lane& lane, ByteView push) override;
   void on_timeout(Lane& lane, const InFlight& entry) override;
+  void on_losing(const InFlight& write) override;
   void on_lost(Lane& lane, const InFlight& entry, Fate fate) override;
   void on_doubt(Lane& lane) override;
+  void on_trust(Lane& lane) override;
   void on_ready(Lane& lane, const Handshake& handshake) override;
+  [[nodiscard]] Step refuse(const Lane& lane, const Request& request, ByteView refusal) override;
   void finish_forward(Lane& lane, const InFlight& entry, const Reply& reply);
+  void on_block_reply(Lane& lane, const InFlight& entry, const Reply& reply);
+  void on_multi_reply(Lane& lane, const InFlight& entry, const Reply& reply);
+  void finish_block(Lane& lane, const InFlight& entry, const Reply& reply);
   void fail(const InFlight& entry, ByteView error);
-  [[nodiscard]] bool wants_commands() const override { return context_.caching && !commands_known_; }
+  [[nodiscard]] bool wants_commands() const override {
+    return (context_.caching || !topology_.is_single()) && !commands_known_;
+  }
 
-  void arm_tick();
+  void arm_tick(std::chrono::milliseconds delay);
   void tick();
   void finish_drain();
 
+  Options options_;  ///< may change, but for the addresses
   NodeContext context_;
   Health& health_;
+  Scripts& scripts_;
+  TagState& tag_state_;
   Topology topology_;
   KnownCommands commands_;
   bool commands_known_ = false;
   OpenWrites open_writes_;
+  Errands errands_;
   Reads reads_;
+  Refresher refresher_;
+  Retries retries_;
+  Cluster cluster_;
+  std::unique_ptr<Follower> follower_;  ///< behind Sentinels
+  Users users_;
+  PrivateLanes private_lanes_;
+  PrivateRequests private_;
+  Subscriptions subscriptions_;
+  TagRequests tag_requests_;
+  TagJobs tag_jobs_;
+  std::int64_t asked_about_tags_us_ = 0;
   std::vector<KeyRef> keys_;  ///< room for one request's keys
+  /// A transaction under way.
+  struct Block {
+    std::uint32_t queued = 0;  ///< commands of the client's
+    std::size_t bytes = 0;     ///< of all that follows MULTI
+    Lane::BlockGuard guard = Lane::BlockGuard::gate;
+    bool was_begun = false;
+    bool lacks_wait = false;
+    Bytes refusal{};  ///< the first error that was said before EXEC's reply
+
+    [[nodiscard]] bool is_gated() const noexcept {
+      return guard == Lane::BlockGuard::gate || guard == Lane::BlockGuard::probation;
+    }
+  };
+  Pool<Block> blocks_;
   boost::asio::steady_timer timer_;
   bool draining_ = false;
   std::function<void()> drained_;

@@ -105,7 +105,7 @@ TEST_CASE("postgres: 64 waiting INCRs of one key are two batches at most") {
 TEST_CASE("postgres: two Larders that count on the same keys lose nothing") {
   if (!has_server()) return;
   const Options options = test_options();
-  TestLarder one(options), two(options);
+  TestLarder one(options, 0), two(options, 0);
   constexpr int kRounds = 50;
   for (int round = 0; round < kRounds; ++round) {
     for (const ByteView key : {"a", "b", "c"}) {
@@ -120,9 +120,46 @@ TEST_CASE("postgres: two Larders that count on the same keys lose nothing") {
       return one.client.pending() == 0 && two.client.pending() == 0;
     });
   }
+  for (TestLarder* larder : {&one, &two})
+    for (const auto& [number, reply] : larder->client.replies) CHECK_MESSAGE(reply.starts_with(":"), reply);
   CHECK(one.call({"GET", "a"}) == "$3\r\n100\r\n");
   CHECK(two.call({"GET", "c"}) == "$3\r\n100\r\n");
   CHECK(two.call({"STRLEN", "text"}) == ":300\r\n");
+}
+
+TEST_CASE("postgres: two Larders that create the same keys lose nothing") {
+  if (!has_server()) return;
+  const Options options = test_options();
+  TestLarder one(options, 0), two(options, 0);
+  constexpr int kRounds = 300;
+  for (int round = 0; round < kRounds; ++round) {
+    const std::string number = "n" + std::to_string(round), text = "t" + std::to_string(round);
+    for (TestLarder* larder : {&one, &two}) {
+      larder->client.send({"INCR", number});
+      larder->client.send({"APPEND", text, "x"});
+    }
+    one.run_until([&] {
+      two.io.run_one_for(std::chrono::milliseconds(1));
+      return one.client.pending() == 0 && two.client.pending() == 0;
+    });
+    CHECK(one.call({"GET", number}) == "$1\r\n2\r\n");
+    CHECK(two.call({"GET", text}) == "$2\r\nxx\r\n");
+  }
+}
+
+TEST_CASE("postgres: a schema of version 1 gets the functions of the newest") {
+  if (!has_server()) return;
+  const Options options = test_options();
+  CHECK(TestLarder(options, 0).call({"SET", "k", "41"}) == "+OK\r\n");
+  BlockingSession sql(options, SessionUse::upkeep);
+  sql.script(
+      "drop view keys_by_tag; drop index kv_by_tag; alter table kv drop column tags;"
+      " drop function store, tag_paths, tags_lock, drop_tagged, invalidate_tag, invalidate_tags;"
+      " create function store(smallint, bytea[], smallint[], xid[], bigint[], bytea[], bigint) returns "
+      "bytea[]"
+      " language sql as 'select null::bytea[]'; update meta set value = '1' where name = 'version'");
+  CHECK(TestLarder(options, 0).call({"INCR", "k"}) == ":42\r\n");
+  CHECK(sql.query("select value::int8 from meta where name = 'version'").number(0, 0) == 3);
 }
 
 TEST_CASE("postgres: a command that PostgreSQL refuses harms nobody else in its batch") {

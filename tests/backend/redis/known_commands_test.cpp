@@ -5,34 +5,13 @@
 
 #include <doctest/doctest.h>
 
+#include "backend/block.h"
+#include "backend/redis/fake_request.h"
+
 using namespace larder;
 using namespace larder::redis;
 
 namespace {
-
-class NoCaller final : public Caller {
- public:
-  Ticket defer() override { return 0; }
-  ReplyWriter reply_to(Ticket) override { return {bytes_, Protocol::resp2}; }
-  void finish(Ticket) override {}
-  std::size_t pending() const noexcept override { return 0; }
-
- private:
-  Bytes bytes_;
-};
-
-/// A request as the server hands it over: with its row, when the table has one.
-struct Asked {
-  explicit Asked(std::vector<ByteView> words) : argv(std::move(words)) {
-    request.argv = argv;
-    request.spec = find_command(argv[0]);
-  }
-  std::vector<ByteView> argv;
-  NoCaller caller;
-  Bytes bytes;
-  ReplyWriter reply{bytes, Protocol::resp2};
-  Request request{nullptr, {}, {}, 0, caller, reply};
-};
 
 std::string bulk(ByteView text) {
   return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
@@ -65,7 +44,7 @@ Effect effect(const KnownCommands& commands, std::vector<ByteView> words) {
 std::vector<std::string> written(const KnownCommands& commands, std::vector<ByteView> words) {
   const Asked asked(std::move(words));
   std::vector<KeyRef> keys;
-  collect_written_keys(asked.request, commands.route(asked.request), keys);
+  commands.append_written_keys(asked.request, commands.route(asked.request), keys);
   std::vector<std::string> names;
   for (const KeyRef& key : keys) names.emplace_back(key.bytes);
   return names;
@@ -96,6 +75,13 @@ TEST_CASE("redis commands: what the upstream says of its commands is believed") 
   CHECK(effect(commands, {"mod.stat"}) == Effect::none);
 }
 
+TEST_CASE("redis commands: the upstream's arity is known") {
+  const KnownCommands commands = taught();
+  CHECK(commands.route(Asked({"json.get", "k"}).request).takes(2));
+  CHECK_FALSE(commands.route(Asked({"json.get"}).request).takes(1));
+  CHECK(commands.route(Asked({"nosuch"}).request).takes(1));
+}
+
 TEST_CASE("redis commands: subcommands have rows of their own") {
   CHECK(written(taught(), {"XGROUP", "Create", "stream", "group"}) == std::vector<std::string>{"stream"});
 }
@@ -104,11 +90,74 @@ TEST_CASE("redis commands: the store of a union writes the key in its row") {
   CHECK(written(taught(), {"zunionstore", "out", "1", "in"}) == std::vector<std::string>{"out"});
 }
 
-TEST_CASE("redis commands: scripts change anything; waiting and transactions need their own connection") {
-  const KnownCommands commands = taught();
-  CHECK(effect(commands, {"eval", "return 1", "0"}) == Effect::all);
-  for (const ByteView name : {"multi", "EXEC", "blpop", "subscribe", "watch", "wait"})
-    CHECK_MESSAGE(commands.route(Asked({name, "x"}).request).private_upstream, std::string(name));
-  CHECK(blocks(Asked({"xread", "block", "0", "streams", "s", "$"}).request));
-  CHECK_FALSE(blocks(Asked({"xread", "count", "1", "streams", "block", "0"}).request));
+TEST_CASE("redis commands: scripts change anything") {
+  CHECK(effect(taught(), {"eval", "return 1", "0"}) == Effect::all);
+}
+
+TEST_CASE("redis commands: what cannot share a connection, and why") {
+  const KnownCommands commands;
+  const auto need = [&](std::vector<ByteView> words) {
+    return commands.route(Asked(std::move(words)).request).needs;
+  };
+  for (const ByteView name : {"blpop", "BLMOVE", "bzmpop", "wait"})
+    CHECK(need({name, "x"}) == Private::blocks);
+  for (const ByteView name : {"WATCH", "unwatch"}) CHECK(need({name, "x"}) == Private::watches);
+  for (const ByteView name : {"subscribe", "SUNSUBSCRIBE"}) CHECK(need({name, "x"}) == Private::subscribes);
+  for (const ByteView name : {"psync", "asking"}) CHECK(need({name, "x"}) == Private::not_for_clients);
+  for (const ByteView name : {"get", "lpop", "publish"}) CHECK(need({name, "x"}) == Private::no);
+  CHECK(need({"xread"}) == Private::may_block);
+  CHECK(asks_to_block(Asked({"xread", "block", "0", "streams", "s", "$"}).request));
+  CHECK_FALSE(asks_to_block(Asked({"xread", "count", "1", "streams", "block", "0"}).request));
+}
+
+TEST_CASE("redis commands: a module's command that blocks cannot share a connection either") {
+  KnownCommands commands;
+  commands.learn("*1\r\n" + row("mod.wait", {"write", "blocking"}, ":1\r\n:1\r\n:1\r\n", "*0\r\n"));
+  CHECK(commands.route(Asked({"mod.wait", "k"}).request).needs == Private::blocks);
+}
+
+namespace {
+
+/// EXEC as it reaches a backend: the commands, by words, between MULTI and EXEC.
+Bytes block_of(const std::vector<std::vector<ByteView>>& commands) {
+  Bytes raw(kBlockBegin);
+  ReplyWriter writer(raw, Protocol::resp2);
+  for (const auto& words : commands) {
+    writer.begin_array(words.size());
+    for (const ByteView word : words) writer.bulk(word);
+  }
+  return raw.append(kBlockEnd);
+}
+
+}  // namespace
+
+TEST_CASE("redis commands: of a transaction is true what is true of its commands") {
+  const KnownCommands commands;
+  const auto look = [&](const std::vector<std::vector<ByteView>>& queued, auto&& check) {
+    const Bytes raw = block_of(queued);
+    Asked asked({"exec"});
+    asked.request.raw = raw;
+    const Route route = commands.route(asked.request);
+    std::vector<KeyRef> written;
+    commands.append_written_keys(asked.request, route, written);
+    std::vector<ByteView> keys;
+    commands.append_keys(asked.request, route, keys);
+    check(route, written.size(), keys.size());
+  };
+  look({}, [](const Route& route, std::size_t written, std::size_t keys) {
+    CHECK((route.queued == 0 && route.effect == Effect::none && written == 0 && keys == 0));
+  });
+  look({{"get", "a"}, {"MGET", "b", "c"}}, [](const Route& route, std::size_t written, std::size_t keys) {
+    CHECK((route.queued == 2 && route.effect == Effect::none && written == 0 && keys == 3));
+  });
+  look({{"get", "a"}, {"SET", "b", "*1\r\n$4\r\nEXEC\r\n"}, {"mset", "c", "1", "d", "2"}},
+       [](const Route& route, std::size_t written, std::size_t keys) {
+         CHECK((route.queued == 3 && route.effect == Effect::keys && written == 3 && keys == 4));
+       });
+  look({{"set", "a", "1"}, {"flushall"}}, [](const Route& route, std::size_t, std::size_t keys) {
+    CHECK((route.queued == 2 && route.effect == Effect::all && keys == 1));
+  });
+  look({{"select", "3"}, {"set", "a", "1"}}, [](const Route& route, std::size_t, std::size_t) {
+    CHECK((route.selects && route.effect == Effect::all));
+  });
 }

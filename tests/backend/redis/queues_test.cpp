@@ -65,14 +65,14 @@ TEST_CASE("redis open writes: a key is touched until its last write is answered"
 TEST_CASE("redis flights: readers join until the key is written or the flight has landed") {
   Flights flights;
   const KeyRef key(0, "k");
-  const std::uint32_t index = flights.open(key, 7, {});
-  CHECK(flights.find(key, 7) == &flights[index]);
-  CHECK(flights.find(key, 8) == nullptr);
-  CHECK(flights.find(KeyRef(1, "k"), 7) == nullptr);
-  const std::uint32_t newer = flights.open(key, 8, {});
-  CHECK(flights.find(key, 8) == &flights[newer]);
+  const std::uint32_t index = flights.open(key, nullptr, {}, 7, {});
+  CHECK(flights.find(key, {}, 7) == &flights[index]);
+  CHECK(flights.find(key, {}, 8) == nullptr);
+  CHECK(flights.find(KeyRef(1, "k"), {}, 7) == nullptr);
+  const std::uint32_t newer = flights.open(key, nullptr, {}, 8, {});
+  CHECK(flights.find(key, {}, 8) == &flights[newer]);
   flights.close(index);  // the older one lands first and leaves the newer one alone
-  CHECK(flights.find(key, 8) == &flights[newer]);
+  CHECK(flights.find(key, {}, 8) == &flights[newer]);
   flights.close(newer);
-  CHECK(flights.find(key, 8) == nullptr);
+  CHECK(flights.find(key, {}, 8) == nullptr);
 }

@@ -1,9 +1,11 @@
-// What an application does with ioredis. Usage: node ioredis_app.mjs PORT
+// What an application does with ioredis. Usage: node ioredis_app.mjs PORT [CA]; with CA it speaks TLS.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import Redis from "ioredis";
 
 const port = Number(process.argv[2]);
-const redis = new Redis({ port, maxRetriesPerRequest: 1, connectionName: "app" });
+const tls = process.argv[3] ? { ca: readFileSync(process.argv[3]) } : undefined;
+const redis = new Redis({ port, tls, maxRetriesPerRequest: 1, connectionName: "app" });
 redis.on("error", (error) => { throw error; });
 
 async function valuesAndOptions() {
@@ -46,7 +48,7 @@ async function scanning() {
 }
 
 async function databasesAndPrefixes() {
-  const other = new Redis({ port, db: 3, keyPrefix: "app:" });
+  const other = new Redis({ port, tls, db: 3, keyPrefix: "app:" });
   await other.set("k", "in 3");
   assert.equal(await redis.get("app:k"), null);
   await redis.select(3);

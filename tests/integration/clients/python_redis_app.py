@@ -1,4 +1,4 @@
-"""What an application does with redis-py. Usage: python3 python_redis_app.py PORT"""
+"""What an application does with redis-py. Usage: python3 python_redis_app.py PORT [CA]; with CA it speaks TLS."""
 
 import datetime
 import sys
@@ -71,7 +71,8 @@ def server_commands(client):
 
 
 def main():
-    client = redis.Redis(port=int(sys.argv[1]))
+    tls = {"ssl": True, "ssl_ca_certs": sys.argv[2]} if len(sys.argv) > 2 else {}
+    client = redis.Redis(port=int(sys.argv[1]), **tls)
     for part in (values_and_options, errors, pipelines, binary, threads, server_commands):
         part(client)
     print("done")

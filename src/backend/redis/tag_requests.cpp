@@ -1,0 +1,289 @@
+#include "backend/redis/tag_requests.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "backend/block.h"
+#include "command/arguments.h"
+#include "command/error_reply.h"
+#include "command/tags.h"
+#include "resp/reply_cursor.h"
+
+namespace larder::redis {
+namespace {
+
+// TAGKEYS: a step of more would hold Redis for too long.
+constexpr std::size_t kMostKeysAStep = 2000;
+
+void append_size(std::size_t size, Bytes& out) {
+  const fmt::format_int text(size);
+  out.append(text.data(), text.size()).append("\r\n");
+}
+
+void append_word(ByteView word, Bytes& out) {
+  out += '$';
+  append_size(word.size(), out);
+  out.append(word).append("\r\n");
+}
+
+/// A list of tags in MessagePack, as the scripts' cmsgpack.pack makes it. Shape: at most 32 tags of 512
+/// bytes.
+Bytes pack(const TagSet& tags) {
+  const auto byte = [](std::size_t value) { return static_cast<char>(value); };
+  Bytes out;
+  if (tags.empty()) return out;
+  if (tags.size() < 16)
+    out += byte(0x90 | tags.size());
+  else
+    out.append({byte(0xdc), '\0', byte(tags.size())});
+  for (const Bytes& tag : tags) {
+    const std::size_t size = tag.size();
+    if (size < 32)
+      out += byte(0xa0 | size);
+    else if (size < 256)
+      out.append({byte(0xd9), byte(size)});
+    else
+      out.append({byte(0xda), byte(size >> 8), byte(size & 0xff)});
+    out.append(tag);
+  }
+  return out;
+}
+
+/// These stand for commands of Redis that know nothing of tags: they work whatever scripts Redis has
+/// forgotten.
+bool goes_whole(TagScript script) noexcept {
+  switch (script) {
+    case TagScript::carry:
+    case TagScript::move:
+    case TagScript::size:
+    case TagScript::pick:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// When a SET with these options has written, seen from its reply.
+ByteView when_written(const WriteOptions& options) noexcept {
+  if (!options.returns_old_value) return "answered";
+  if (options.condition == Condition::none) return "always";
+  return options.condition == Condition::if_absent ? "absent" : "answered";
+}
+
+/// The database that COPY names; empty: its own, or words that Redis will refuse.
+ByteView copy_target(std::span<const ByteView> options) noexcept {
+  for (std::size_t i = 0; i + 1 < options.size(); ++i)
+    if (equals_ignore_case(options[i], "db")) return options[i + 1];
+  return {};
+}
+
+std::string upper(ByteView name) {
+  std::string out(name);
+  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'a' && c <= 'z' ? char(c - 32) : c; });
+  return out;
+}
+
+}  // namespace
+
+Result<void> TagRequests::check(const Request& request, const Route& route) {
+  switch (route.tags) {
+    case TagRole::sets: {
+      if (!is_about_tags(*request.spec, request.argv)) return {};
+      const Result<WriteOptions> options = parse_set_options(request.argv.subspan(3));
+      if (const Result<TagSet> tags = TagSet::parse(*options->tags); !tags) return tags.error();
+      return {};
+    }
+    case TagRole::adds:
+    case TagRole::removes:
+      if (const Result<TagSet> tags = TagSet::parse(request.argv.subspan(2)); !tags) return tags.error();
+      return {};
+    case TagRole::walks:
+      if (const Result<TagKeysArguments> words = parse_tagkeys(request.argv); !words) return words.error();
+      return {};
+    default:
+      return {};
+  }
+}
+
+bool TagRequests::replaces(const Request& request, const Route& route) const {
+  if (topology_.is_cluster()) return false;
+  switch (route.tags) {
+    case TagRole::sets:
+      return is_about_tags(*request.spec, request.argv);
+    case TagRole::adds:
+    case TagRole::removes:
+    case TagRole::lists:
+    case TagRole::walks:
+    case TagRole::block:
+      return true;
+    case TagRole::carries:
+    case TagRole::moves:
+      return state_.in_use(request.caller.db()) ||
+             (request.caller.acts_as == nullptr && !state_.scripts_refused.load(std::memory_order_relaxed));
+    case TagRole::sizes:
+    case TagRole::picks:
+      return state_.in_use(request.caller.db());
+    default:
+      return false;
+  }
+}
+
+void TagRequests::append(const Request& request, const Route& route, Bytes& out) {
+  const ByteView prefix = state_.prefix;
+  if (route.tags == TagRole::sets || route.tags == TagRole::adds) state_.use(request.caller.db());
+  switch (route.tags) {
+    case TagRole::sets:
+      return append_set(request, out);
+    case TagRole::adds:
+      return append_change(request, TagScript::add, out);
+    case TagRole::removes:
+      return append_change(request, TagScript::remove, out);
+    case TagRole::lists:
+      return append_change(request, TagScript::list, out);
+    case TagRole::walks:
+      return append_keys(request, out);
+    case TagRole::carries:
+      return append_carry(request, out);
+    case TagRole::moves:
+      return append_move(request, out);
+    case TagRole::sizes:
+      return append_call(TagScript::size, {}, std::to_array<ByteView>({TagGroup(state_.prefix).records()}),
+                         out);
+    case TagRole::picks:
+      return append_call(TagScript::pick, {}, {&prefix, 1}, out);
+    case TagRole::block:
+      return append_block(request, out);
+    default:
+      out.append(request.raw);
+  }
+}
+
+void TagRequests::append_call(TagScript script, std::span<const ByteView> keys,
+                              std::span<const ByteView> arguments, Bytes& out) {
+  out += '*';
+  append_size(3 + keys.size() + arguments.size(), out);
+  append_word(goes_whole(script) ? "EVAL" : "EVALSHA", out);
+  append_word(goes_whole(script) ? loaded(script).body : loaded(script).sha, out);
+  const fmt::format_int count(keys.size());
+  append_word({count.data(), count.size()}, out);
+  for (const ByteView key : keys) append_word(key, out);
+  for (const ByteView argument : arguments) append_word(argument, out);
+}
+
+void TagRequests::append_set(const Request& request, Bytes& out) {
+  const Result<WriteOptions> options = parse_set_options(request.argv.subspan(3));
+  const std::span<const ByteView> words = *options->tags;
+  const Result<TagSet> tags = TagSet::parse(words);
+  const TagGroup group = TagGroup(state_.prefix);
+  names_ = {group.records()};
+  for (const Bytes& tag : *tags) names_.push_back(group.index(tag));
+  keys_ = {request.argv[1]};
+  keys_.insert(keys_.end(), names_.begin(), names_.end());
+  const Bytes record = pack(*tags);
+  arguments_ = {record, when_written(*options), request.argv[2]};
+  // All options but TAGS, its number and its words.
+  for (const ByteView* word = request.argv.data() + 3; word != request.argv.data() + request.argv.size();
+       ++word)
+    if (word < words.data() - 2 || word >= words.data() + words.size()) arguments_.push_back(*word);
+  append_call(TagScript::set, keys_, arguments_, out);
+}
+
+/// TAGADD, TAGREM, TAGLIST.
+void TagRequests::append_change(const Request& request, TagScript script, Bytes& out) {
+  const TagGroup group = TagGroup(state_.prefix);
+  const std::string records = group.records();
+  const std::string most = std::to_string(kMaxTagsOfKey);
+  names_.clear();
+  keys_ = {request.argv[1], records};
+  arguments_.clear();
+  const Result<TagSet> tags = TagSet::parse(request.argv.subspan(2));
+  if (script == TagScript::add) {
+    for (const Bytes& tag : *tags) names_.push_back(group.index(tag));
+    keys_.insert(keys_.end(), names_.begin(), names_.end());
+    arguments_ = {most, error_text(Errc::too_many_tags)};
+  }
+  arguments_.insert(arguments_.end(), tags->begin(), tags->end());
+  append_call(script, keys_, arguments_, out);
+}
+
+void TagRequests::append_carry(const Request& request, Bytes& out) {
+  const auto argv = request.argv;
+  const std::string records = TagGroup(state_.prefix).records();
+  const std::string name = upper(request.spec->name);
+  keys_ = {argv[1], argv[2], records};
+  arguments_ = {copy_target(argv.subspan(3)), name};
+  arguments_.insert(arguments_.end(), argv.begin() + 3, argv.end());
+  append_call(TagScript::carry, keys_, arguments_, out);
+}
+
+void TagRequests::append_move(const Request& request, Bytes& out) {
+  const std::string records = TagGroup(state_.prefix).records();
+  keys_ = {request.argv[1], records};
+  arguments_ = {request.argv[2]};
+  append_call(TagScript::move, keys_, arguments_, out);
+}
+
+void TagRequests::append_keys(const Request& request, Bytes& out) {
+  const Result<TagKeysArguments> words = parse_tagkeys(request.argv);
+  const std::string records = TagGroup(state_.prefix).records();
+  const std::string cursor = std::to_string(words->cursor);
+  const std::string count = std::to_string(std::min(words->count, kMostKeysAStep));
+  keys_ = {records};
+  arguments_ = {words->query.tags.front(), words->query.reach == TagQuery::Reach::exact ? "exact" : "below",
+                cursor, count};
+  append_call(TagScript::keys, keys_, arguments_, out);
+}
+
+void TagRequests::append_block(const Request& request, Bytes& out) {
+  out.append(kBlockBegin);
+  for_each_queued(request, [&](const Request& queued) {
+    const Route route = commands_.route(queued);
+    if (replaces(queued, route))
+      append(queued, route, out);
+    else
+      out.append(queued.raw);
+  });
+  out.append(kBlockEnd);
+}
+
+bool TagRequests::append_tidy(const Request& request, const Route& route, Bytes& out) {
+  std::vector<ByteView> written;
+  commands_.append_keys(request, route, written);
+  if (written.empty()) return false;
+  const std::string records = TagGroup(state_.prefix).records();
+  keys_ = {records};
+  keys_.insert(keys_.end(), written.begin(), written.end());
+  append_call(TagScript::tidy, keys_, {}, out);
+  return true;
+}
+
+std::optional<Bytes> without_names(ByteView reply, ByteView prefix) {
+  if (reply.find(prefix) == ByteView::npos) return std::nullopt;
+  ReplyCursor cursor(reply);
+  ReplyCursor::Value list = cursor.next();
+  Bytes shown;
+  ReplyWriter writer(shown, Protocol::resp2);
+  ReplyCursor second = cursor;
+  second.skip();
+  if (ReplyCursor inner = second;
+      list.count == 2 && inner.next().type == '*') {  // SCAN's: a cursor before them
+    writer.begin_array(2);
+    writer.raw(cursor.take());
+    list = cursor.next();
+  }
+  if (list.type != '*') return std::nullopt;
+  Bytes kept;
+  std::size_t count = 0;
+  for (std::int64_t left = list.count; left > 0; --left) {
+    const ByteView key = cursor.take();
+    if (ReplyCursor(key).next().text.starts_with(prefix)) continue;
+    kept.append(key);
+    ++count;
+  }
+  writer.begin_array(count);
+  writer.raw(kept);
+  return shown;
+}
+
+}  // namespace larder::redis

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "backend/redis/known_commands.h"
+#include "backend/redis/tag_names.h"
+#include "backend/redis/tag_scripts.h"
+#include "backend/redis/tag_state.h"
+#include "backend/redis/topology.h"
+
+namespace larder::redis {
+
+/// What Redis gets in place of the requests that have to do with tags.
+///
+/// A request stays what it was, for L1, for the order of its client and in case it must be sent again; only
+/// when its bytes are appended to a connection they become a script's. So a redirect or a new master
+/// needs nothing of its own.
+///
+/// Thread: one worker; `state` is shared with the others.
+class TagRequests {
+ public:
+  TagRequests(TagState& state, const KnownCommands& commands, const Topology& topology)
+      : state_(state), commands_(commands), topology_(topology) {}
+
+  /// Errors: what is wrong with the words about tags, which Redis would not understand.
+  [[nodiscard]] static Result<void> check(const Request& request, const Route& route);
+
+  /// Whether Redis gets something else than the request's own bytes.
+  [[nodiscard]] bool replaces(const Request& request, const Route& route) const;
+
+  /// Appends what Redis gets. Shape: the request is one that replaces() means; one reply will come for
+  /// each of its own, of the same kind.
+  void append(const Request& request, const Route& route, Bytes& out);
+
+  /// Appends a request that forgets the tags of those of the keys that are gone; false when there is no need.
+  [[nodiscard]] bool append_tidy(const Request& request, const Route& route, Bytes& out);
+
+  /// Appends a call of a script.
+  static void append_call(TagScript script, std::span<const ByteView> keys,
+                          std::span<const ByteView> arguments, Bytes& out);
+
+ private:
+  void append_set(const Request& request, Bytes& out);
+  void append_change(const Request& request, TagScript script, Bytes& out);
+  void append_carry(const Request& request, Bytes& out);
+  void append_move(const Request& request, Bytes& out);
+  void append_keys(const Request& request, Bytes& out);
+  void append_block(const Request& request, Bytes& out);
+
+  TagState& state_;
+  const KnownCommands& commands_;
+  const Topology& topology_;
+  std::vector<std::string> names_;  ///< room for one request's
+  std::vector<ByteView> keys_, arguments_;
+};
+
+/// A reply of KEYS or SCAN without the keys that begin with `prefix`; nothing: there are none in it.
+[[nodiscard]] std::optional<Bytes> without_names(ByteView reply, ByteView prefix);
+
+}  // namespace larder::redis

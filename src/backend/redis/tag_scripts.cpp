@@ -1,0 +1,337 @@
+#include "backend/redis/tag_scripts.h"
+
+#include "backend/redis/scripts.h"
+
+namespace larder::redis {
+namespace {
+
+/// Names of the group's bookkeeping, and a key's way in and out of it. `records` is set by what comes before.
+constexpr ByteView kGroup = R"(
+local call = redis.call
+local group = string.sub(records, 1, -2)
+local registry, moves, index = group .. 't', group .. 'c', group .. 'i:'
+local function enter(key, tag)
+  local name = index .. tag
+  if call('HSET', name, key, '') == 1 and call('HLEN', name) == 1 then call('ZADD', registry, 0, tag) end
+end
+local function leave(key, tag)
+  local name = index .. tag
+  if call('HDEL', name, key) == 1 and call('EXISTS', name) == 0 then call('ZREM', registry, tag) end
+end
+local function forget(key, record)
+  for _, tag in ipairs(cmsgpack.unpack(record)) do leave(key, tag) end
+  call('HDEL', records, key)
+end
+local function moved() if call('EXISTS', moves) == 1 then call('INCR', moves) end end
+)";
+
+constexpr ByteView kOrder = R"(
+local function before(a, b)
+  for n = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, n), string.byte(b, n)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+)";
+
+/// Which keys the words of a query mean.
+constexpr ByteView kMeaning = R"(
+local function covers(query, tag)
+  if query == tag then return true end
+  return not exact and string.sub(tag, 1, #query + 1) == query .. ':'
+end
+local function carries(tags, query)
+  for _, tag in ipairs(tags) do if covers(query, tag) then return true end end
+  return false
+end
+local function present(keys)
+  if #keys == 0 or call('EXISTS', unpack(keys)) == #keys then return keys end
+  local found = {}
+  for _, key in ipairs(keys) do if call('EXISTS', key) == 1 then found[#found + 1] = key end end
+  return found
+end
+)";
+
+constexpr ByteView kSet = R"(local key, records, record, when = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local old = redis.call('HGET', records, key)
+local reply = redis.pcall('SET', key, unpack(ARGV, 3))
+if type(reply) == 'table' and reply.err then return reply end
+local written = reply
+if when == 'always' then written = true elseif when == 'absent' then written = not reply end
+if not written or (old or '') == record then return reply end
+)";
+constexpr ByteView kSetChanged = R"(
+local kept = {}
+for n = 3, #KEYS do kept[KEYS[n]] = true end
+if old then
+  for _, tag in ipairs(cmsgpack.unpack(old)) do if not kept[index .. tag] then leave(key, tag) end end
+end
+if record == '' then call('HDEL', records, key) else call('HSET', records, key, record) end
+for n = 3, #KEYS do enter(key, string.sub(KEYS[n], #index + 1)) end
+return reply
+)";
+
+constexpr ByteView kAdd = R"(
+local key, own, has, added = KEYS[1], {}, {}, 0
+if call('EXISTS', key) == 0 then return 0 end
+local old = call('HGET', records, key)
+if old then own = cmsgpack.unpack(old) end
+for _, tag in ipairs(own) do has[tag] = true end
+for n = 3, #ARGV do
+  if not has[ARGV[n]] then
+    added = added + 1
+    own[#own + 1] = ARGV[n]
+  end
+end
+if #own > tonumber(ARGV[1]) then return redis.error_reply(ARGV[2]) end
+if added == 0 then return 0 end
+table.sort(own, before)
+call('HSET', records, key, cmsgpack.pack(own))
+for _, tag in ipairs(own) do if not has[tag] then enter(key, tag) end end
+return added
+)";
+
+constexpr ByteView kRemove = R"(
+local key, left, without, removed = KEYS[1], {}, {}, 0
+local old = call('HGET', records, key)
+if not old or call('EXISTS', key) == 0 then return 0 end
+for _, tag in ipairs(ARGV) do without[tag] = true end
+for _, tag in ipairs(cmsgpack.unpack(old)) do
+  if without[tag] then
+    removed = removed + 1
+    leave(key, tag)
+  else
+    left[#left + 1] = tag
+  end
+end
+if removed == 0 then return 0 end
+if #left == 0 then call('HDEL', records, key) else call('HSET', records, key, cmsgpack.pack(left)) end
+moved()
+return removed
+)";
+
+constexpr ByteView kList = R"(local record = redis.call('HGET', KEYS[2], KEYS[1])
+if not record or redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+return cmsgpack.unpack(record)
+)";
+
+constexpr ByteView kCarry = R"(
+local from, to, target, what = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local reply = redis.pcall(what, from, to, unpack(ARGV, 3))
+if (type(reply) == 'table' and reply.err) or reply == 0 or (from == to and target == '') then return reply end
+local record = call('HGET', records, from)
+if target ~= '' then call('SELECT', target) end
+local old = call('HGET', records, to)
+if old then forget(to, old) end
+if record then
+  call('HSET', records, to, record)
+  for _, tag in ipairs(cmsgpack.unpack(record)) do enter(to, tag) end
+  if what ~= 'COPY' then forget(from, record) end
+  moved()
+end
+return reply
+)";
+
+constexpr ByteView kMove = R"(
+local key, target = KEYS[1], ARGV[1]
+local reply = redis.pcall('MOVE', key, target)
+if reply ~= 1 then return reply end
+local record = call('HGET', records, key)
+if record then forget(key, record) end
+call('SELECT', target)
+local old = call('HGET', records, key)
+if old then forget(key, old) end
+if record then
+  call('HSET', records, key, record)
+  for _, tag in ipairs(cmsgpack.unpack(record)) do enter(key, tag) end
+end
+return reply
+)";
+
+constexpr ByteView kTidy = R"(
+for n = 2, #KEYS do
+  local record = call('HGET', records, KEYS[n])
+  if record and call('EXISTS', KEYS[n]) == 0 then forget(KEYS[n], record) end
+end
+)";
+
+/// The cursor's low bit says which hash is walked: the tag's index, or all records where tags lie below it.
+constexpr ByteView kKeys = R"(
+local query, found, meant = ARGV[1], nil, {}
+local cursor = tonumber(ARGV[3])
+local all = cursor % 2 == 1
+if cursor == 0 and not exact then
+  all = #call('ZRANGEBYLEX', registry, '[' .. query .. ':', '(' .. query .. ';', 'LIMIT', 0, 1) > 0
+end
+local place = string.format('%.0f', math.floor(cursor / 2))
+if all then
+  found = call('HSCAN', records, place, 'COUNT', ARGV[4])
+  for n = 1, #found[2], 2 do
+    if carries(cmsgpack.unpack(found[2][n + 1]), query) then meant[#meant + 1] = found[2][n] end
+  end
+else
+  found = call('HSCAN', index .. query, place, 'COUNT', ARGV[4])
+  local members = {}
+  for n = 1, #found[2], 2 do members[#members + 1] = found[2][n] end
+  if #members > 0 then
+    for n, record in ipairs(call('HMGET', records, unpack(members))) do
+      if not record or carries(cmsgpack.unpack(record), query) then meant[#meant + 1] = members[n] end
+    end
+  end
+end
+local next_cursor = tonumber(found[1]) * 2
+if all and next_cursor > 0 then next_cursor = next_cursor + 1 end
+return {string.format('%.0f', next_cursor), present(meant)}
+)";
+
+/// One bounded step. Replies how many keys, the count of moves (if the sweep takes more than this step),
+/// where to go on, and the keys.
+constexpr ByteView kSweep = R"(
+redis.replicate_commands()
+local drops, tells, budget = ARGV[1] ~= 'count', ARGV[1] == 'tell', tonumber(ARGV[2])
+local place, cursor, running = ARGV[4], ARGV[5], ARGV[6]
+local query, count, keys, spent = ARGV[7], 0, {}, 0
+local function following(tag)
+  if exact then return nil end
+  local from = tag == query and '[' .. query .. ':' or '(' .. tag
+  return call('ZRANGEBYLEX', registry, from, '(' .. query .. ';', 'LIMIT', 0, 1)[1]
+end
+local function has_others(tags)
+  for n = 8, #ARGV do if not carries(tags, ARGV[n]) then return false end end
+  return true
+end
+local function counted(tags, tag)
+  for _, own in ipairs(tags) do if covers(query, own) then return own == tag end end
+  return false
+end
+local function has(tags, tag)
+  for _, own in ipairs(tags) do if own == tag then return true end end
+  return false
+end
+local function drop(tag, members)
+  local gone, leaving, left = {}, {}, {}
+  local function leaves(key, from)
+    local list = leaving[from]
+    if list then list[#list + 1] = key else leaving[from] = {key} end
+  end
+  for n, record in ipairs(call('HMGET', records, unpack(members))) do
+    local key = members[n]
+    local tags = record and cmsgpack.unpack(record) or {tag}
+    if not has(tags, tag) then
+      leaves(key, tag)
+    elseif not record or has_others(tags) then
+      gone[#gone + 1] = key
+      for _, own in ipairs(tags) do leaves(key, own) end
+    end
+  end
+  if #gone > 0 then
+    count = count + call('UNLINK', unpack(gone))
+    call('HDEL', records, unpack(gone))
+    if tells then for _, key in ipairs(gone) do keys[#keys + 1] = key end end
+  end
+  for from, list in pairs(leaving) do
+    call('HDEL', index .. from, unpack(list))
+    if call('EXISTS', index .. from) == 0 then left[#left + 1] = from end
+  end
+  if #left > 0 and #left < 2000 then
+    call('ZREM', registry, unpack(left))
+  else
+    for _, from in ipairs(left) do call('ZREM', registry, from) end
+  end
+end
+local function add_up(tag, members)
+  local meant = {}
+  for n, record in ipairs(call('HMGET', records, unpack(members))) do
+    if not record or counted(cmsgpack.unpack(record), tag) then meant[#meant + 1] = members[n] end
+  end
+  count = count + #present(meant)
+end
+local tag = place == '' and query or place
+while tag and spent < budget do
+  local found = call('HSCAN', index .. tag, cursor, 'COUNT', budget - spent)
+  local members = {}
+  for n = 1, #found[2], 2 do members[#members + 1] = found[2][n] end
+  if #members > 0 then if drops then drop(tag, members) else add_up(tag, members) end end
+  spent = spent + #members + 10
+  cursor = found[1]
+  if cursor == '0' then tag = following(tag) end
+end
+local count_of_moves = ''
+if drops and (tag or running ~= '') then
+  if (running == '' or running == 'start') and call('EXISTS', moves) == 0 then
+    local now = call('TIME')
+    call('SET', moves, now[1] .. string.format('%06d', now[2]))
+  end
+  count_of_moves = call('GET', moves) or 'lost'
+  call('PEXPIRE', moves, 60000)
+end
+return {count, count_of_moves, tag or '', cursor, keys}
+)";
+
+constexpr ByteView kPrune = R"(
+redis.replicate_commands()
+local found = call('HSCAN', records, ARGV[1], 'COUNT', ARGV[2])
+local keys, gone = {}, 0
+for n = 1, #found[2], 2 do keys[#keys + 1] = found[2][n] end
+if #keys > 0 and call('EXISTS', unpack(keys)) < #keys then
+  for n = 1, #found[2], 2 do
+    if call('EXISTS', found[2][n]) == 0 then
+      forget(found[2][n], found[2][n + 1])
+      gone = gone + 1
+    end
+  end
+end
+return {found[1], #keys, gone}
+)";
+
+constexpr ByteView kSize = R"(
+return call('DBSIZE') - call('EXISTS', records, registry, moves) - call('ZCARD', registry)
+)";
+
+constexpr ByteView kPick = R"(local prefix = ARGV[1]
+for n = 1, 1000 do
+  local key = redis.call('RANDOMKEY')
+  if not key or string.sub(key, 1, #prefix) ~= prefix then return key end
+end
+for _, key in ipairs(redis.call('SCAN', 0, 'COUNT', 1000)[2]) do
+  if string.sub(key, 1, #prefix) ~= prefix then return key end
+end
+return false
+)";
+
+constexpr ByteView kRecordsFirst = "local records = KEYS[1]\n";
+constexpr ByteView kRecordsSecond = "local records = KEYS[2]\n";
+constexpr ByteView kRecordsThird = "local records = KEYS[3]\n";
+constexpr ByteView kRecordsFromArguments = "local records = ARGV[1]\n";
+constexpr ByteView kReachSecond = "local exact = ARGV[2] == 'exact'\n";
+constexpr ByteView kReachThird = "local exact = ARGV[3] == 'exact'\n";
+
+LoadedScript make(std::initializer_list<ByteView> parts) {
+  LoadedScript script;
+  for (const ByteView part : parts) script.body += part;
+  script.sha = sha1_hex(script.body);
+  return script;
+}
+
+}  // namespace
+
+const std::array<LoadedScript, kTagScripts>& tag_scripts() {
+  static const std::array<LoadedScript, kTagScripts> scripts = {
+      make({kSet, kGroup, kSetChanged}),
+      make({kRecordsSecond, kGroup, kOrder, kAdd}),
+      make({kRecordsSecond, kGroup, kRemove}),
+      make({kList}),
+      make({kRecordsThird, kGroup, kCarry}),
+      make({kRecordsSecond, kGroup, kMove}),
+      make({kRecordsFirst, kGroup, kTidy}),
+      make({kRecordsFirst, kGroup, kReachSecond, kMeaning, kKeys}),
+      make({kRecordsFirst, kGroup, kReachThird, kMeaning, kSweep}),
+      make({kRecordsFirst, kGroup, kPrune}),
+      make({kRecordsFromArguments, kGroup, kSize}),
+      make({kPick}),
+  };
+  return scripts;
+}
+
+}  // namespace larder::redis

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "base/bytes.h"
+
+namespace larder::redis {
+
+/// What runs inside of Redis so that a value and what is known of its tags change together.
+///
+/// The bookkeeping of a group of keys (all keys of a database) is under names that begin alike, which a
+/// script gets as the name of the first:
+///   r      a hash, key to its tags (MessagePack): what the key carries
+///   i:TAG  a hash whose fields are the keys that carry TAG; a hash, as small ones are packed
+///   t      a sorted set of the tags that have an index, in the order of their bytes
+///   c      while a sweep runs: counts what may have moved from where it is still to come to where it was
+/// Invariant: a key that carries a tag is in the tag's index, and a tag with an index is in `t`. The converse
+/// may fail: a key may be gone unseen. A key in an index but without a record is taken to carry the tag.
+enum class TagScript : std::uint8_t {
+  set,     ///< KEYS key r i… ARGV record when value option…
+  add,     ///< KEYS key r i… ARGV most error tag…
+  remove,  ///< KEYS key r ARGV tag…
+  list,    ///< KEYS key r
+  carry,   ///< KEYS from to r ARGV database RENAME|RENAMENX|COPY option…; database: '' is its own
+  move,    ///< KEYS key r ARGV database
+  tidy,    ///< KEYS r key…: what is known of those that are gone
+  keys,    ///< KEYS r ARGV tag reach cursor count
+  sweep,   ///< KEYS r ARGV drop|tell|count budget reach place cursor running tag other…
+  prune,   ///< KEYS r ARGV cursor count
+  size,    ///< ARGV r: DBSIZE without the bookkeeping
+  pick,    ///< ARGV prefix: RANDOMKEY past the bookkeeping
+};
+inline constexpr std::size_t kTagScripts = 12;
+
+struct LoadedScript {
+  Bytes body;
+  std::string sha;
+};
+
+/// The scripts as Redis gets them, by TagScript.
+[[nodiscard]] const std::array<LoadedScript, kTagScripts>& tag_scripts();
+
+[[nodiscard]] inline const LoadedScript& loaded(TagScript script) {
+  return tag_scripts()[static_cast<std::size_t>(script)];
+}
+
+}  // namespace larder::redis

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "backend/pending_invalidations.h"
+#include "base/counter.h"
+
+namespace larder::redis {
+
+/// What all workers know of tags.
+///
+/// Thread: any.
+struct TagState {
+  explicit TagState(std::string names_begin) : prefix(std::move(names_begin)) {}
+
+  const std::string prefix;  ///< of the names of all bookkeeping
+  PendingInvalidations pending;
+
+  std::atomic<bool> scripts_refused{false};  ///< Redis gives Larder's own user no right to load them
+
+  // Counted seldom.
+  std::atomic<std::uint64_t> dropped{0};  ///< keys, by TAGINVALIDATE
+  std::atomic<std::uint64_t> steps{0};    ///< of sweeps
+  std::atomic<std::int64_t> running{0};   ///< sweeps
+  std::atomic<std::uint64_t> pruned{0};   ///< records of keys that were gone
+  std::atomic<std::uint64_t> seen{0},
+      orphans{0};  ///< records looked at lately, and those of them that were such
+
+  void note_orphans(std::uint64_t looked_at, std::uint64_t gone) noexcept {
+    constexpr std::uint64_t kRemembered = 100'000;
+    seen += looked_at;
+    orphans += gone;
+    if (seen < kRemembered) return;
+    seen = seen / 2;
+    orphans = orphans / 2;
+  }
+
+  /// Whether any key of the database has ever had tags, as far as is known: what costs something is done only
+  /// then. It may be late by a second in a Larder that has not used tags itself.
+  [[nodiscard]] bool in_use(int db) const noexcept {
+    return (in_use_.load(std::memory_order_relaxed) & bit(db)) != 0;
+  }
+  void use(int db) noexcept {
+    if (!in_use(db)) in_use_.fetch_or(bit(db), std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr std::uint64_t bit(int db) noexcept { return std::uint64_t{1} << (db & 63); }
+
+  std::atomic<std::uint64_t> in_use_{0};  ///< databases that share a bit share the answer
+};
+
+}  // namespace larder::redis

@@ -1,0 +1,35 @@
+#include "backend/pending_invalidations.h"
+
+#include <doctest/doctest.h>
+
+namespace larder {
+
+TEST_CASE("pending invalidations: one stays first until it has succeeded, the same one waits once") {
+  PendingInvalidations pending;
+  CHECK_FALSE(pending.first());
+  pending.add({0, {.tags = {"a"}}});
+  pending.add({1, {.tags = {"a"}}});
+  pending.add({0, {.tags = {"a"}, .reach = TagQuery::Reach::exact}});
+  pending.add({0, {.tags = {"a"}}});
+  CHECK(pending.size() == 3);
+  const auto first = pending.first();
+  REQUIRE(first);
+  CHECK(first->db == 0);
+  CHECK(pending.first() == first);
+  pending.remove(*first);
+  CHECK(pending.size() == 2);
+  CHECK(pending.first()->db == 1);
+}
+
+TEST_CASE("pending invalidations: one that is asked for again while it runs is run again") {
+  PendingInvalidations pending;
+  pending.add({0, {.tags = {"a"}}});
+  const auto running = pending.first();
+  pending.add({0, {.tags = {"a"}}});
+  pending.remove(*running);
+  CHECK(pending.size() == 1);
+  pending.remove(*pending.first());
+  CHECK(pending.size() == 0);
+}
+
+}  // namespace larder

@@ -1,0 +1,331 @@
+"""Tags: a model in Python, P4 under load, raw readers, and a PostgreSQL or a Redis that goes away."""
+
+import itertools
+import random
+import threading
+import time
+
+from support.lab import on_backends
+from support.resp import ReplyError, decode, wait_until
+from tag_model import Commands
+
+STEPS = 3000
+LOAD_S = 4.0
+BOUND_S = 1.0
+CARRIED = [f"c{n}" for n in range(40)]
+
+
+def plain(value):
+    """A decoded reply in the words of the model."""
+    if isinstance(value, ReplyError):
+        return value.args[0].decode()
+    if isinstance(value, list):
+        return [plain(element) for element in value]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def sorted_keys(words, reply):
+    return [reply[0], sorted(reply[1])] if words[0] == "TAGKEYS" else reply
+
+
+@on_backends("memory", "postgres", "redis")
+def test_random_commands_follow_a_model(lab, backend):
+    larder = lab.larder(backend)
+    for protocol in (2, 3):
+        commands = Commands(random.Random(f"{lab.arguments.seed}/{protocol}"))
+        with larder.connect(protocol) as client:
+            client.call("FLUSHALL")
+            played = 0
+            while played < STEPS * lab.arguments.rounds:
+                batch = [commands.next() for _ in range(commands.rng.choice([1, 1, 3, 30]))]
+                replies = client.pipeline([words for words, _ in batch])
+                for (words, expected), reply in zip(batch, replies):
+                    got = sorted_keys(words, plain(decode(reply)))
+                    assert got == expected, f"step {played}: {words} answered {got}, the model says {expected}"
+                played += len(batch)
+
+
+class Writers:
+    """Keep keys under the tag `t` written, renamed and copied. Every value is the number of its write.
+
+    Invariant: numbers below floor() were answered.
+    """
+
+    def __init__(self, larders):
+        self.numbers = itertools.count(1)
+        self.in_flight = {}
+        self.failures = []
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(larder, name)) for name, larder in enumerate(larders)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        wait_until(lambda: len(self.in_flight) == len(self.threads), 5, "the writers")
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+    def floor(self):
+        return min(self.in_flight.values())
+
+    def run(self, larder, name):
+        rng = random.Random(name)
+        with larder.connect() as client:
+            while not self.stopping.is_set():
+                # First a number that is too small, so that none is unknown to floor() between the two lines.
+                self.in_flight[name] = self.in_flight.get(name, 0)
+                number = next(self.numbers)
+                self.in_flight[name] = number
+                for reply in client.pipeline(self.commands(rng, number)):
+                    if reply.startswith(b"-") and reply != b"-ERR no such key\r\n":
+                        self.failures.append(reply)
+
+    @staticmethod
+    def commands(rng, number):
+        key, other = rng.sample(CARRIED, 2)
+        return rng.sample([("SET", key, number, "TAGS", 2, f"t:{rng.randrange(9)}", "u"), ("SET", key, number, "XX"),
+                           ("RENAME", key, other), ("COPY", key, other, "REPLACE"),
+                           ("TAGADD", key, f"t:{rng.randrange(9)}")], 3)
+
+
+def values(client):
+    return [int(value) for value in decode(client.call("MGET", *CARRIED)) if value is not None]
+
+
+def check_nothing_older(client, others, writers):
+    """One invalidation, and what is read after it."""
+    floor = writers.floor()
+    dropped = client.value("TAGINVALIDATE", "t")
+    answered = time.monotonic()
+    assert min(values(client), default=floor) >= floor, "P4: a value from before the invalidation was read"
+    for other in others:
+        while min(values(other), default=floor) < floor:
+            assert time.monotonic() < answered + BOUND_S, "another Larder goes on serving an invalidated value"
+    return dropped
+
+
+@on_backends("memory", "postgres", "redis")
+def test_nothing_written_before_is_read_after(lab, backend):
+    """Values written, renamed and copied while invalidations run; where the data is shared by two Larders."""
+    behind = lab.behind(backend)
+    larders = [lab.larder(backend, behind)]
+    if behind:
+        larders.append(lab.larder(backend, behind))
+    with Writers(larders * 2) as writers, larders[0].connect() as client:
+        others = [lab.closing(larder.connect()) for larder in larders[1:]]
+        rounds = dropped = 0
+        end = time.monotonic() + LOAD_S * lab.arguments.rounds
+        while time.monotonic() < end:
+            dropped += check_nothing_older(client, others, writers)
+            rounds += 1
+    assert not writers.failures, writers.failures[:3]
+    assert dropped > rounds / 2
+    lab.note(f"{rounds} invalidations dropped {dropped} keys")
+
+
+def test_raw_readers_of_the_table_see_what_clients_see(lab):
+    postgres = lab.postgres()
+    larder = lab.larder("postgres", postgres)
+    with larder.connect() as client:
+        client.pipeline([("SET", f"k{n}", "v", "TAGS", 2, "posts", f"user:{n}") for n in range(10)])
+        assert postgres.psql("select count(*) from larder.keys_by_tag where tag = 'posts'").stdout == "10\n"
+        assert client.value("TAGINVALIDATE", "user:3") == 1
+        assert postgres.psql("select count(*) from larder.kv where k = 'k3'").stdout == "0\n"
+        assert client.value("GET", "k4") == b"v"
+        postgres.psql("begin; select larder.invalidate_tag('user'); rollback")
+        assert client.value("TAGCOUNT", "user") == 9
+        postgres.psql("begin; create table posts (id int); select larder.invalidate_tag('user:4'); commit")
+        wait_until(lambda: client.value("GET", "k4") is None, BOUND_S, "the application's invalidation")
+        assert postgres.psql("select larder.invalidate_tag('posts')").stdout == "8\n"
+        wait_until(lambda: client.value("EXISTS", "k5", "k6") == 0, BOUND_S, "the application's invalidation")
+
+
+def test_an_invalidation_survives_a_crash_of_postgresql(lab):
+    """It is an error reply at once, and done as soon as PostgreSQL is back."""
+    postgres = lab.postgres()
+    larder = lab.larder("postgres", postgres, config={"postgres.durability": "durable",
+                                                      "postgres.command_timeout": "1s"})
+    with larder.connect() as client:
+        client.call("SET", "k", "v", "TAGS", "1", "t")
+        client.call("SET", "l", "v", "TAGS", "1", "u")
+        postgres.crash()
+        assert client.call("TAGINVALIDATE", "t").startswith(b"-ERR the database is unreachable")
+        assert larder.info("tiers")["tags_pending_invalidations"] == "1"
+        postgres.start()
+        wait_until(lambda: client.call("GET", "l") == b"$1\r\nv\r\n", 20, "PostgreSQL")
+        wait_until(lambda: client.call("GET", "k") == b"$-1\r\n", 20, "the invalidation")
+        wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 5, "an empty queue")
+
+
+TYPES = [("SET", "string", "v"), ("RPUSH", "list", "v"), ("SADD", "set", "v"), ("HSET", "hash", "f", "v"),
+         ("ZADD", "zset", 1, "v"), ("XADD", "stream", "*", "f", "v"), ("PFADD", "log", "v")]
+
+
+def left(raw):
+    """The keys in Redis, other than the count of moves, which outlives a long sweep by a minute."""
+    return [key for key in decode(raw.call("KEYS", "*")) if key != b"larder:tags:c"]
+
+
+def test_raw_readers_of_redis_see_what_clients_see(lab):
+    """Any type carries tags; what is dropped is gone from Redis itself, and nothing is left behind."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect() as client, redis.connect() as raw:
+        for protocol in (2, 3):
+            for words in TYPES:
+                client.call(*words)
+                assert client.value("TAGADD", words[1], "all", f"type:{words[1]}") == 2
+            with larder.connect(protocol) as other:
+                assert decode(other.call("TAGLIST", "stream")) == [b"all", b"type:stream"]
+            assert raw.value("GET", "string") == b"v"
+            assert client.value("TAGINVALIDATE", "type:list", "type:hash") == 2
+            assert raw.value("EXISTS", "list", "hash", "string") == 1
+            assert client.value("TAGINVALIDATE", "all", "type", "ALL") == len(TYPES) - 2
+            assert left(raw) == []
+
+
+def test_the_bookkeeping_in_redis_is_not_shown(lab):
+    redis = lab.redis()
+    larder = lab.larder("redis", redis, config={"redis.tag_prefix": "hidden:"})
+    with larder.connect() as client, redis.connect() as raw:
+        client.pipeline([("SET", f"k{n}", "v", "TAGS", 2, "posts", f"user:{n}") for n in range(20)])
+        assert len(decode(raw.call("KEYS", "hidden:*"))) == 23  # 21 tags, the records, the list of tags
+        assert client.value("DBSIZE") == 20
+        assert len(decode(client.call("KEYS", "*"))) == 20
+        assert decode(client.call("KEYS", "hidden:*")) == []
+        assert all(client.value("RANDOMKEY").startswith(b"k") for _ in range(50))
+        keys, cursor = [], b"0"
+        while cursor != b"0" or not keys:
+            cursor, found = decode(client.call("SCAN", cursor, "COUNT", 7))
+            keys += found
+        assert sorted(keys) == sorted(b"k%d" % n for n in range(20))
+        client.call("FLUSHDB")
+        assert raw.value("DBSIZE") == 0
+
+
+def test_what_expires_in_redis_loses_its_tags(lab):
+    """At once for whoever writes the key again, and soon for the memory."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect() as client, redis.connect() as raw:
+        client.pipeline([("SET", key, "v", "PX", 1, "TAGS", 2, "t", "u") for key in ("again", "never", "raw")])
+        client.call("SET", "longer", "v", "PX", 300, "TAGS", 1, "t")
+        raw.call("PERSIST", "longer")
+        wait_until(lambda: raw.value("EXISTS", "again", "never", "raw") == 0, 5, "the keys' end")
+        assert client.value("TAGCOUNT", "t") == 1
+        assert decode(client.call("TAGLIST", "never")) == []
+        assert client.call("SET", "again", "new") == b"+OK\r\n"
+        assert client.value("TAGINVALIDATE", "u") == 0
+        assert client.value("GET", "again") == b"new"
+        time.sleep(0.4)
+        assert client.value("TAGINVALIDATE", "t") == 1, "who prolongs a key's life prolongs that of its tags"
+        assert raw.value("GET", "longer") is None
+        client.pipeline([("SET", f"k{n}", "v", "PX", 1, "TAGS", 1, f"t:{n}") for n in range(500)])
+        wait_until(lambda: raw.value("DBSIZE") == 1, 20, "the bookkeeping's end")
+        assert int(larder.info("tiers")["tags_pruned_orphans"]) > 0
+
+
+def test_tags_go_along_to_another_database_of_redis(lab):
+    larder = lab.larder("redis")
+    with larder.connect() as client:
+        client.call("SET", "k", "v", "TAGS", 1, "t")
+        assert client.value("COPY", "k", "copied", "DB", 3) == 1
+        assert client.value("MOVE", "k", 3) == 1
+        assert client.value("TAGCOUNT", "t") == 0
+        client.call("SELECT", 3)
+        assert client.value("TAGCOUNT", "t") == 2
+        assert client.value("TAGINVALIDATE", "t") == 2
+        assert client.value("DBSIZE") == 0
+
+
+def test_tags_in_a_transaction_on_redis(lab):
+    larder = lab.larder("redis")
+    with larder.connect() as client:
+        replies = client.pipeline([("MULTI",), ("SET", "k", "v", "TAGS", 2, "a", "b:c"), ("RENAME", "k", "l"),
+                                   ("TAGREM", "l", "a"), ("TAGLIST", "l"), ("EXEC",)])
+        assert plain(decode(replies[-1])) == ["OK", "OK", 1, ["b:c"]]
+        replies = client.pipeline([("MULTI",), ("TAGINVALIDATE", "b"), ("EXEC",)])
+        assert replies[1] == b"-ERR 'taginvalidate' takes several steps in Redis and cannot be in a transaction\r\n"
+        assert replies[2].startswith(b"-EXECABORT")
+        assert client.value("TAGINVALIDATE", "b") == 1
+
+
+def test_flushed_scripts_are_sent_again(lab):
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect() as client, redis.connect() as raw:
+        for words, reply in ((("SET", "k", "v", "TAGS", 1, "t"), "OK"), (("TAGADD", "k", "u"), 1),
+                             (("RENAME", "k", "l"), "OK"), (("TAGLIST", "l"), ["t", "u"]), (("TAGCOUNT", "t"), 1),
+                             (("TAGINVALIDATE", "u"), 1)):
+            raw.call("SCRIPT", "FLUSH", "SYNC")
+            assert plain(decode(client.call(*words))) == reply, words
+
+
+MANY = 20_000
+
+
+def test_an_invalidation_that_is_cut_off_is_completed_later(lab):
+    """The way to Redis is cut in the middle of a sweep: an error, an empty L1, and the rest as soon as may be."""
+    redis = lab.redis()
+    gate = lab.gate(redis)
+    larder = lab.larder("redis", gate)
+    with larder.connect(timeout=30) as client, redis.connect() as raw:
+        fill_tag(client, MANY)
+        assert client.value("GET", "many:7") == b"v"
+        gate.delay(0.02)
+        sweep = threading.Timer(0.2, gate.refuse)
+        sweep.start()
+        reply = client.call("TAGINVALIDATE", "many")
+        sweep.join()
+        assert reply.startswith(b"-ERR"), reply
+        assert 0 < raw.value("DBSIZE") < MANY, "it was not cut in the middle"
+        assert not client.call("GET", "many:7").startswith(b"$1"), "L1 has forgotten nothing"
+        assert larder.info("tiers")["tags_pending_invalidations"] == "1"
+        gate.delay(0)
+        gate.accept()
+        wait_until(lambda: left(raw) == [], 30, "the rest of the sweep")
+        wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 5, "an empty queue")
+
+
+def fill_tag(client, count):
+    for start in range(0, count, 1000):
+        client.pipeline([("SET", f"many:{n}", "v", "TAGS", 2, "many", f"own:{n % 50}")
+                         for n in range(start, min(start + 1000, count))])
+
+
+def test_redis_goes_away_before_an_invalidation(lab):
+    """What is answered with an error is done when Redis is back, with its data."""
+    redis = lab.redis("--appendonly", "yes", "--appendfsync", "always")
+    larder = lab.larder("redis", redis)
+    with larder.connect() as client:
+        client.call("SET", "k", "v", "TAGS", "1", "t")
+        redis.crash()
+        assert client.call("TAGINVALIDATE", "t").startswith(b"-ERR")
+        assert not client.call("GET", "k").startswith(b"$1")
+        redis.start()
+        with redis.connect() as raw:
+            wait_until(lambda: raw.value("EXISTS", "k") == 0, 20, "the invalidation")
+        wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 5, "an empty queue")
+
+
+def test_an_invalidation_behind_the_answer_comes(lab):
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect(timeout=30) as client, redis.connect() as raw:
+        fill_tag(client, MANY)
+        assert client.value("TAGINVALIDATE", "many", "ASYNC") == 0
+        wait_until(lambda: left(raw) == [], 30, "the sweep")
+        steps = int(larder.info("tiers")["tags_sweep_steps"])
+        assert steps >= MANY / 2000, f"{MANY} keys in {steps} steps"
+
+
+def test_tags_in_a_cluster_are_refused(lab):
+    larder = lab.larder("redis", lab.redis_cluster(replicas=False))
+    with larder.connect() as client:
+        for words in (("SET", "k", "v", "TAGS", "1", "t"), ("TAGADD", "k", "t"), ("TAGINVALIDATE", "t")):
+            assert client.call(*words) == b"-ERR this command is not supported on this backend\r\n"
+        assert client.call("GET", "k") == b"$-1\r\n"

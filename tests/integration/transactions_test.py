@@ -1,0 +1,305 @@
+"""MULTI, EXEC, DISCARD and WATCH through Larder answer as Redis does, and L1 knows what they wrote."""
+
+import threading
+
+from cluster_test import migrate
+from support.resp import decode, encode, wait_until
+from support.servers import key_slot
+
+QUEUED, OK = b"+QUEUED\r\n", b"+OK\r\n"
+CROSSSLOT = b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+
+# One connection each; every line is sent in one piece and one by one.
+SEQUENCES = """
+EXEC|DISCARD|EXEC a|MULTI a
+MULTI|EXEC|MULTI|DISCARD|EXEC
+MULTI|SET a 1|INCR a|LPUSH a x|GET a|EXEC|GET a
+MULTI|MULTI|WATCH a|PING|EXEC|PING
+MULTI|SET a|PING|EXEC|PING
+MULTI|GET|SET a 9|EXEC|GET a
+MULTI|EXEC a|PING|EXEC
+MULTI|SHUTDOWN|EXEC|PING
+MULTI|RESET|EXEC|GET a
+MULTI|SET b x|PING|ECHO hi|CLIENT GETNAME|GET b|CLIENT SETNAME me|CLIENT GETNAME|EXEC|CLIENT GETNAME
+MULTI|PING|PING a b|EXEC|MULTI|CLIENT SETNAME x|EXEC|PING
+MULTI|SELECT 3|SET only three|SELECT 99|GET only|EXEC|GET only|SELECT 0|GET only
+MULTI|SELECT 3|GET|EXEC|GET only
+MULTI|BLPOP empty 0|BLMOVE empty b LEFT RIGHT 0|WAIT 0 0|EXEC|SET after 1|GET after
+MULTI|LPUSH l 1 2 3|LRANGE l 0 -1|HSET h f v|HGETALL h|ZADD z 1.5 m|ZRANGE z 0 -1 WITHSCORES|EXEC
+MULTI|EVAL return(redis.call('SET','s','1')) 1 s|EXEC|GET s|MULTI|FLUSHALL|DBSIZE|EXEC|GET s
+SET k 1|MULTI|GET k|SET k 2|GET k|EXEC|GET k|MULTI|SET k 3|DISCARD|GET k
+CLIENT REPLY SKIP|MULTI|SET r 1|EXEC|CLIENT REPLY OFF|MULTI|GET r|PING|EXEC|CLIENT REPLY ON|GET r
+MULTI|GET k|CLIENT REPLY OFF|PING|GET k|EXEC|PING|CLIENT REPLY ON|GET k
+MULTI|HELLO|UNWATCH|HELLO 4|AUTH a b c d|EXEC|PING
+MULTI|QUIT|EXEC
+"""
+
+
+def sequences():
+    return [[command.split() for command in line.split("|")] for line in SEQUENCES.strip().splitlines()]
+
+
+def silent(commands):
+    return any(command[:2] == ["CLIENT", "REPLY"] for command in commands)
+
+
+def without_ids(reply):
+    """HELLO tells a client number, which differs."""
+    position = reply.find(b"$2\r\nid\r\n:")
+    return reply if position < 0 else reply[:position] + reply[reply.find(b"\r\n", position + 9):]
+
+
+def stream_of(server, protocol, commands):
+    """All that the server says to commands sent in one piece."""
+    with server.connect(protocol) as client:
+        client.send_bytes(b"".join(map(encode, [*commands, ["QUIT"]])))
+        return without_ids(client.read_to_end())
+
+
+def one_by_one(server, protocol, commands):
+    replies = []
+    with server.connect(protocol) as client:
+        for command in commands:
+            replies.append(without_ids(client.call(*command)))
+            if command == ["QUIT"]:
+                break
+    return replies
+
+
+def test_transactions_answer_like_redis(lab):
+    for options in ((), ("--l1-memory", "0")):
+        oracle = lab.redis()
+        larder = lab.larder("redis", options=options)
+        for protocol in (2, 3):
+            for commands in sequences():
+                assert stream_of(larder, protocol, commands) == stream_of(oracle, protocol, commands), commands
+                if not silent(commands):
+                    assert one_by_one(larder, protocol, commands) == one_by_one(oracle, protocol, commands), commands
+        larder.stop()
+
+
+def test_many_pipelined_transactions(lab):
+    """As client libraries send them: MULTI to EXEC in one write, many ahead of the replies."""
+    larder = lab.larder("redis")
+    count = 400
+    with larder.connect() as client, larder.connect() as other:
+        for n in range(count):
+            for command in (("MULTI",), ("INCR", "n"), ("SET", f"k{n}", n), ("GET", f"k{n}"), ("EXEC",), ("GET", "n")):
+                client.send(*command)
+        for n in range(count):
+            assert [client.read() for _ in range(4)] == [OK, QUEUED, QUEUED, QUEUED]
+            assert client.read() == b"*3\r\n:%d\r\n+OK\r\n$%d\r\n%d\r\n" % (n + 1, len(str(n)), n)
+            assert client.read() == b"$%d\r\n%d\r\n" % (len(str(n + 1)), n + 1)
+        assert other.value("GET", "n") == b"%d" % count
+
+
+def test_a_transaction_is_void_in_l1(lab):
+    """After EXEC was answered nobody behind the same Larder reads what was before; the load runs on other workers."""
+    larder = lab.larder("redis", workers=2)
+    stop, wrong = threading.Event(), []
+
+    def read(keys):
+        last = dict.fromkeys(keys, 0)
+        with larder.connect() as client:
+            while not stop.is_set():
+                for key in keys:
+                    value = int(client.value("GET", key) or 0)
+                    if value < last[key]:
+                        wrong.append((key, value, last[key]))
+                    last[key] = value
+
+    readers = [threading.Thread(target=read, args=(["a", "b"],)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    with larder.connect() as writer, larder.connect() as checker:
+        for n in range(1, 1500):
+            replies = writer.pipeline([("MULTI",), ("SET", "a", n), ("INCR", "b"), ("EXEC",)])
+            assert replies[-1] == b"*2\r\n+OK\r\n:%d\r\n" % n
+            assert checker.value("MGET", "a", "b") == [b"%d" % n, b"%d" % n]
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not wrong, wrong[:5]
+    with larder.connect() as client:
+        assert int(client.value("INFO", "tiers").split(b"l1_hits:")[1].split(b"\r\n")[0]) > 500
+
+
+def test_an_error_of_redis_while_it_queues(lab):
+    """What Larder cannot know before EXEC is EXEC's answer."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect() as client, redis.connect() as direct:
+        assert direct.value("CONFIG", "SET", "maxmemory", "1mb") == b"OK"
+        assert client.pipeline([("MULTI",), ("SET", "a", 1), ("EXEC",)])[2].startswith(b"-EXECABORT")
+        assert direct.value("CONFIG", "SET", "maxmemory", "0") == b"OK"
+        assert direct.value("ACL", "SETUSER", "default", "-multi") == b"OK"
+        assert client.pipeline([("MULTI",), ("GET", "a"), ("EXEC",)])[2].startswith(b"-NOPERM")
+        assert direct.value("ACL", "SETUSER", "default", "+multi") == b"OK"
+        assert client.pipeline([("MULTI",), ("NOSUCH", "a"), ("SET", "a", 2), ("EXEC",)])[3].startswith(b"-EXECABORT")
+        assert client.pipeline([("MULTI",), ("SET", "a", 1), ("EXEC",)])[2] == b"*1\r\n+OK\r\n"
+        assert client.value("GET", "a") == b"1"
+
+
+def refuse_multi(direct, user):
+    direct.value("ACL", "SETUSER", user, "-multi")
+
+
+def test_no_command_runs_outside_of_a_refused_transaction(lab):
+    """Whoever may not run MULTI runs nothing, and others whose requests share the connection do not notice."""
+    redis = lab.redis()
+    direct = lab.closing(redis.connect())
+    direct.value("ACL", "SETUSER", "ann", "on", ">p", "~*", "+@all")
+    for options, login in (((), False), ((), True), (("--l1-memory", "0"), False)):
+        larder = lab.larder("redis", redis, options=options, workers=1)
+        client, other, watcher = (lab.closing(larder.connect()) for _ in range(3))
+        for one in (client, other, watcher):
+            assert not login or one.call("AUTH", "ann", "p") == OK
+        user = "ann" if login else "default"
+        direct.value("SET", "a", "untouched")
+        block = [("MULTI",), ("SET", "a", 1), ("GET", "a"), ("EXEC",), ("GET", "a")]
+        noperm = b"-NOPERM this user has no permissions to run the 'multi' command\r\n"
+        for warm_up in (False, True):  # before and after a transaction has gone well on the connection
+            assert watcher.call("WATCH", "unchanged") == OK
+            refuse_multi(direct, user)
+            for _ in range(3):
+                for _ in range(20):
+                    other.send("GET", "a")
+                assert client.pipeline(block)[3:] == [noperm, b"$9\r\nuntouched\r\n"]
+                assert [other.read() for _ in range(20)] == [b"$9\r\nuntouched\r\n"] * 20
+            assert watcher.pipeline([("MULTI",), ("SET", "a", 2), ("EXEC",)])[2] == noperm
+            direct.value("ACL", "SETUSER", user, "+multi")
+            for _ in range(3):
+                assert client.pipeline([("MULTI",), ("GET", "a"), ("EXEC",)])[2] == b"*1\r\n$9\r\nuntouched\r\n"
+        # EXEC and DISCARD forbidden: the connection is no worse for it.
+        direct.value("ACL", "SETUSER", user, "-exec", "-discard")
+        assert client.pipeline(block)[3:] == [
+            b"-EXECABORT Transaction discarded because of: NOPERM this user has no permissions to run the 'exec' "
+            b"command\r\n", b"$9\r\nuntouched\r\n"]
+        assert client.pipeline([("MULTI",), ("SET", "a", 1), ("DISCARD",), ("GET", "a")])[2:] == [
+            OK, b"$9\r\nuntouched\r\n"]
+        direct.value("ACL", "SETUSER", user, "+exec", "+discard")
+        larder.stop()
+
+
+def test_transactions_without_the_right_to_wait(lab):
+    """They take another way, in which the client's requests keep their order too."""
+    redis = lab.redis()
+    direct = lab.closing(redis.connect())
+    direct.value("ACL", "SETUSER", "ann", "on", ">p", "~*", "+@read", "+@write", "+@transaction")
+    larder = lab.larder("redis", redis)
+    for protocol in (2, 3):
+        with larder.connect(protocol) as client:
+            assert client.call("AUTH", "ann", "p") == OK
+            for n in range(50):
+                replies = client.pipeline([("SET", "n", n), ("MULTI",), ("INCR", "n"), ("GET", "n"), ("EXEC",), ("GET", "n"),
+                                           ("MULTI",), ("SET", "n"), ("EXEC",)])
+                value = b"$%d\r\n%d\r\n" % (len(str(n + 1)), n + 1)
+                assert replies[4:6] == [b"*2\r\n:%d\r\n" % (n + 1) + value, value]
+            refuse_multi(direct, "ann")
+            assert client.pipeline([("MULTI",), ("SET", "n", "x"), ("EXEC",)])[2].startswith(b"-NOPERM")
+            assert client.value("GET", "n") == b"50"
+            direct.value("ACL", "SETUSER", "ann", "+multi")
+            assert decode(client.pipeline([("MULTI",), ("GET", "n"), ("EXEC",)])[2]) == [b"50"]
+
+
+def test_a_queue_that_grows_too_large(lab):
+    larder = lab.larder("redis", config={"server.client_query_buffer_limit": "1mb"})
+    with larder.connect() as client:
+        assert client.call("MULTI") == OK
+        try:
+            for _ in range(40):
+                client.call("SET", "k", b"x" * 50_000)
+            raise AssertionError("the queue has no limit")
+        except ConnectionError:
+            pass
+    with larder.connect() as client:
+        assert client.call("PING") == b"+PONG\r\n"
+
+
+def test_what_client_list_says(lab):
+    larder = lab.larder("redis")
+    with larder.connect() as client, larder.connect() as other:
+        number = client.value("CLIENT", "ID")
+
+        def mine():
+            line = other.value("CLIENT", "LIST", "ID", number).decode()
+            return dict(field.split("=", 1) for field in line.split())
+
+        assert mine()["multi"] == "-1" and mine()["flags"] == "N"
+        client.pipeline([("MULTI",), ("GET", "a"), ("PING",)])
+        assert mine()["multi"] == "2" and mine()["flags"] == "x" and int(mine()["multi-mem"]) > 0
+        assert client.call("DISCARD") == OK
+        assert mine()["multi"] == "-1"
+
+
+def test_transactions_in_a_cluster(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    with larder.connect() as client, larder.connect(3) as other:
+        for n in range(30):  # on every node
+            tag = b"{%d}" % n
+            commands = [("MULTI",), ("SET", tag + b"a", n), ("INCR", tag + b"a"), ("MGET", tag + b"a", tag + b"no"),
+                        ("PING",), ("EXEC",)]
+            end = b"*4\r\n+OK\r\n:%d\r\n*2\r\n$%d\r\n%d\r\n" % (n + 1, len(str(n + 1)), n + 1)
+            assert client.pipeline(commands)[-1] == end + b"$-1\r\n+PONG\r\n"
+            assert other.value("GET", tag + b"a") == b"%d" % (n + 1)
+            assert other.pipeline(commands)[-1] == end + b"_\r\n+PONG\r\n"
+        assert client.pipeline([("MULTI",), ("SET", "a", 1), ("SET", "b", 1), ("EXEC",)])[-1] == CROSSSLOT
+        assert client.pipeline([("MULTI",), ("SELECT", 1), ("EXEC",)])[-1] == (
+            b"*1\r\n-ERR SELECT is not allowed in cluster mode\r\n")
+        assert client.value("GET", "a") is None and client.call("EXEC") == b"-ERR EXEC without MULTI\r\n"
+
+
+def test_what_cannot_be_queued_is_told_at_once(lab):
+    """As Redis does it: the error stands where QUEUED would, and EXEC runs nothing."""
+    for behind in (lab.redis(), lab.redis_cluster(replicas=False)):
+        larder = lab.larder("redis", behind)
+        oracle = behind if behind.name == "redis-server" else behind.nodes[0]
+        is_cluster = oracle is not behind
+        refused = [("NOSUCH", "a", "b"), ("nosuch",), ("RESTORE-ASKING", "a"), ("GETEX",), ("MGET",)]
+        if is_cluster:
+            refused += [("MGET", "a", "b"), ("DEL", "a", "b"), ("RENAME", "a", "b"), ("ZUNIONSTORE", "a", 1, "b")]
+        with larder.connect() as client, oracle.connect() as direct:
+            wait_until(lambda: client.call("GET", "a") == b"$-1\r\n", 10, "the commands to be known")
+            for command in refused:
+                expected = direct.pipeline([("MULTI",), command, ("EXEC",)])
+                assert client.pipeline([("MULTI",), command, ("SET", "a", 1), ("EXEC",)]) == [
+                    *expected[:2], QUEUED, expected[2]], command
+            for name in ("DBSIZE", "FLUSHALL", "KEYS *", "SCAN 0", "RANDOMKEY", "SCRIPT FLUSH"):
+                queued, end = client.pipeline([("MULTI",), name.split(), ("EXEC",)])[1:]
+                if is_cluster:
+                    assert b"would reach one node of the cluster only" in queued and end.startswith(b"-EXECABORT"), name
+                else:
+                    assert queued == QUEUED and end.startswith(b"*1\r\n"), name
+            assert client.value("GET", "a") is None
+        larder.stop()
+
+
+def test_transactions_follow_a_slot_that_moves(lab):
+    """MOVED, ASK and TRYAGAIN while commands are queued: the whole block is sent again where it belongs."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    source, target = cluster.owner("{t}"), next(node for node in cluster.nodes if node is not cluster.owner("{t}"))
+    keys = [f"{{t}}{n}" for n in range(6)]
+    done = []
+
+    def transact(client, names):
+        done.append(client.pipeline([("MULTI",), *(("INCR", name) for name in names), ("GET", names[0]), ("EXEC",)]))
+        return decode(done[-1][-1])
+
+    with larder.connect() as client, larder.connect() as waiting:
+        def half_way():
+            """Keys 0 to 2 are there, the others still here; new ones are made there."""
+            for name in keys:
+                assert transact(client, [name]) == [3, b"3"], done[-1]
+            waiting.pipeline([("MULTI",), *(("INCR", name) for name in keys)])
+            waiting.send("EXEC")
+
+        for _ in range(2):
+            transact(client, keys)
+        migrate(cluster, key_slot("{t}"), source, target, half_way)
+        assert decode(waiting.read()) == [4] * 6
+        assert transact(client, keys) == [5] * 6 + [b"5"]
+        assert client.value("MGET", *keys) == [b"5"] * 6
+    info = larder.info("tiers")
+    assert int(info["cluster_ask"]) > 0, info  # whether MOVED or the next look at the topology came first is chance
