@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import tempfile
 
+from support.companion import Gate
 from support.process import Process, free_port
 from support.servers import (LarderServer, PostgresServer, RedisServer, StandInServer, answers_ping, clean_environment,
                              wait_ready)
@@ -72,6 +73,16 @@ class Bed:
 
     def nutcracker(self, behind):
         return self._adopt(Nutcracker(self._path("nutcracker"), behind))
+
+    def gate(self, server):
+        """A way to `server` that can be made longer."""
+        gate = Gate(self.program("tests/gate/gate"), server)
+        self._servers.callback(gate.stop)
+        return gate
+
+    def program(self, path):
+        """One of the same build as Larder."""
+        return self.binary.parent / path
 
     def postgres(self):
         return self._adopt(PostgresServer(self._path("postgres"), self._cluster))

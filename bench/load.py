@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import subprocess
 
-from measure import cpu_seconds
+from measure import cpu_seconds, cpu_seconds_of_family
 from support.resp import encode
 
 CLIENTS = 50
@@ -24,15 +24,52 @@ def benchmark_key(number):
 
 def redis_benchmark(server, command, pipeline, requests, keys):
     """Asks `server` for random ones of the first `keys` keys."""
-    before = cpu_seconds(server.process.pid)
+    return run_redis_benchmark(server, ["-r", keys, "-d", len(VALUE), "-t", command], pipeline, requests)
+
+
+def run_redis_benchmark(server, arguments, pipeline, requests, behind=None):
+    """The CPU is that of the server and, if named, of the PostgreSQL behind it."""
+
+    def cpu_of_all():
+        return cpu_seconds(server.process.pid) + (cpu_seconds_of_family(behind.process.pid) if behind else 0)
+
+    before = cpu_of_all()
     printed = subprocess.run(
-        ["redis-benchmark", "-p", str(server.port), "-t", command, "-c", str(CLIENTS), "-P", str(pipeline),
-         "-n", str(requests), "-r", str(keys), "-d", str(len(VALUE)), "--csv"],
+        ["redis-benchmark", "-p", str(server.port), "-c", str(CLIENTS), "-P", str(pipeline), "-n", str(requests),
+         "--csv", *map(str, arguments)],
         check=True, capture_output=True, text=True,
     ).stdout
-    cpu = cpu_seconds(server.process.pid) - before
+    cpu = cpu_of_all() - before
     rate = float(next(csv.reader(printed.strip().splitlines()[-1:]))[1])
     return Sample(rate, cpu / requests * 1e6)
+
+
+@dataclasses.dataclass(frozen=True)
+class MixedSample:
+    rate: float  # requests per second
+    p50_us: float
+    p99_us: float
+
+
+class MixedLoad:
+    """GETs at pipeline 1, most of hot keys; every cold key is asked for once in all the runs, so that it is a miss."""
+
+    def __init__(self, program, hot_keys, cold_share):
+        self._program, self._hot_keys, self._cold_share = program, hot_keys, cold_share
+        self._next_cold = 0
+
+    def sample(self, server, seconds):
+        printed = subprocess.run(
+            list(map(str, (self._program, server.port, seconds, CLIENTS, self._hot_keys, self._cold_share,
+                           self._next_cold))), check=True, capture_output=True, text=True).stdout
+        rate, p50_us, p99_us, cold_asked = map(float, printed.split())
+        self._next_cold += int(cold_asked)
+        return MixedSample(rate, p50_us, p99_us)
+
+
+def cold_key(number):
+    """As bench/mixed_load.cpp makes them."""
+    return b"cold:%011d" % number
 
 
 def pgbench(server, script, seconds):

@@ -1,18 +1,20 @@
 """What a measurement is: samples of Larder and of its peer, taken in turns, and the line of the table they make."""
 
 import dataclasses
-import os
+import pathlib
 import statistics
-
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid):
-    """User and system time of all threads of a process."""
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    user, system = fields[11:13]
-    return (int(user) + int(system)) / CLOCK_TICKS
+    """Time on a CPU of all threads of a process; the scheduler counts it in nanoseconds, /proc/PID/stat in ticks."""
+    threads = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def cpu_seconds_of_family(pid):
+    """The same with all children that run now: PostgreSQL's work is done by them."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return cpu_seconds(pid) + sum(map(cpu_seconds, children))
 
 
 def in_turns(rounds, contenders):

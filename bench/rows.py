@@ -2,8 +2,9 @@
 
 import contextlib
 import resource
+import time
 
-from load import VALUE, fill, pgbench, read_all, redis_benchmark
+from load import MixedLoad, VALUE, cold_key, fill, pgbench, read_all, redis_benchmark, run_redis_benchmark
 from measure import Mark, compare, in_turns
 from support.resp import Client
 from traces import load_trace
@@ -13,6 +14,10 @@ COLD_KEYS = 1_000_000
 STORED_KEYS = 100_000
 ENTRIES = 1_000_000
 IDLE_CONNECTIONS = 10_000
+LIST_ELEMENTS = 600
+AWAY_S = 0.00025  # each way
+COLD_SHARE = 0.05
+COLD_KEYS_AWAY = 300_000
 TRACE_VALUE = b"x" * 1000
 REDIS_ENTRY_BYTES = 1100  # with a key of the trace and such a value
 
@@ -30,7 +35,7 @@ def hot_get(bed):
             for server in (memory, tiered, redis)})
         for title, server in (("L1 GET, memory", memory), ("L1 GET, before redis", tiered)):
             yield cpu_line(f"{title}, pipeline {pipeline}", samples[server], samples[redis], redis, Mark(at_most=mark))
-        yield rate_line(f"L1 GET, memory, pipeline {pipeline}, rate", samples[memory], samples[redis], redis)
+            yield rate_line(f"{title}, pipeline {pipeline}, rate", samples[server], samples[redis], redis)
 
 
 def passed_get(bed):
@@ -44,6 +49,40 @@ def passed_get(bed):
             for server in (larder, nutcracker)})
         yield cpu_line(f"GET passed to redis, pipeline {pipeline}", samples[larder], samples[nutcracker], nutcracker,
                        Mark(at_most=mark))
+        if pipeline == 1:
+            yield rate_line("GET passed to redis, pipeline 1, rate", samples[larder], samples[nutcracker], nutcracker,
+                            Mark(at_least=0.95))
+    yield passed_list(bed, redis, larder, nutcracker)
+
+
+def passed_list(bed, redis, larder, nutcracker):
+    """A reply of many short elements."""
+    with redis.connect() as client:
+        client.value("RPUSH", "list", *("xxx" for _ in range(LIST_ELEMENTS)))
+    command = ["LRANGE", "list", "0", str(LIST_ELEMENTS - 1)]
+    samples = in_turns(bed.rounds, {
+        server: lambda server=server: run_redis_benchmark(server, command, 1, bed.scaled(30_000))
+        for server in (larder, nutcracker)})
+    return cpu_line(f"LRANGE of {LIST_ELEMENTS} elements, passed to redis", samples[larder], samples[nutcracker],
+                    nutcracker, Mark(at_most=0.6))
+
+
+def away(bed):
+    """Redis half a millisecond away and 95 % of the GETs of hot keys: with Larder beside the client, and without."""
+    redis = bed.redis()
+    gate = bed.gate(redis)
+    gate.delay(AWAY_S)
+    larder = bed.larder("redis", gate)
+    fill(redis, HOT_KEYS)
+    fill(redis, COLD_KEYS_AWAY, cold_key)
+    read_all(larder, HOT_KEYS)
+    load = MixedLoad(bed.program("bench/mixed_load"), HOT_KEYS, COLD_SHARE)
+    seconds = 1 if bed.quick else 2
+    samples = in_turns(bed.rounds, {server: lambda server=server: load.sample(server, seconds)
+                                    for server in (larder, gate)})
+    for what, unit, of in (("requests", "requests/s", "rate"), ("p50", "µs", "p50_us"), ("p99", "µs", "p99_us")):
+        ours, theirs = ([getattr(sample, of) for sample in samples[server]] for server in (larder, gate))
+        yield compare(f"95 % hits, redis 0.5 ms away, {what}", unit, ours, theirs, "redis alone")
 
 
 def cold_get(bed):
@@ -93,6 +132,64 @@ def postgres(bed):
         for pipeline, mark in zip((1, 16), marks):
             yield compare(f"postgres {command.upper()}, pipeline {pipeline}", "requests/s", samples[pipeline],
                           samples["pgbench"], f"pgbench {title}", Mark(at_least=mark))
+
+
+TAGGED_KEYS = 10_000
+VALUE_TEXT = VALUE.decode()
+PLAIN_SET = ("SET", "key:__rand_int__", VALUE_TEXT)
+TAGGED_SET = (*PLAIN_SET, "TAGS", "2", "posts", "user:__rand_int__")
+
+
+def tags(bed):
+    """SET with two tags against a plain SET, and dropping all keys of a tag against what a client of Redis does."""
+    database, redis = bed.postgres(), bed.redis()
+    larders = {"memory": (bed.larder(), None), "postgres": (bed.larder("postgres", database), database),
+               "redis": (bed.larder("redis", redis), redis)}
+    # Where tags are in use a plain write to Redis costs more, so that is one without.
+    without = bed.redis()
+    plain = {**larders, "redis": (bed.larder("redis", without), without)}
+    for name in larders:
+        samples = in_turns(bed.rounds, {
+            words: lambda words=words, pair=pair: run_redis_benchmark(pair[0], ["-r", STORED_KEYS, *words], 16,
+                                                                      bed.scaled(150_000), pair[1])
+            for words, pair in ((TAGGED_SET, larders[name]), (PLAIN_SET, plain[name]))})
+        yield compare(f"SET with 2 tags, {name}, pipeline 16", "µs CPU/request",
+                      [sample.cpu_us for sample in samples[TAGGED_SET]],
+                      [sample.cpu_us for sample in samples[PLAIN_SET]], "plain SET", Mark(at_most=2.5))
+    by_hand = [drop_by_hand(redis) for _ in range(bed.rounds)]
+    for name, (larder, _) in larders.items():
+        by_tag = [drop_by_tag(larder) for _ in range(bed.rounds)]
+        mark = Mark(at_most=50, of="figure") if name == "postgres" else Mark(at_most=1 / 3)
+        yield compare(f"dropping {TAGGED_KEYS:,} keys of a tag, {name}", "ms", by_tag, by_hand, "SSCAN and UNLINK", mark)
+
+
+def drop_by_tag(larder):
+    with larder.connect(timeout=60) as client:
+        for start in range(0, TAGGED_KEYS, 500):
+            client.pipeline([("SET", b"drop:%d" % number, VALUE, "TAGS", "2", "dropped", b"own:%d" % number)
+                             for number in range(start, start + 500)])
+        started = time.monotonic()
+        dropped = client.value("TAGINVALIDATE", "dropped")
+        took_ms = (time.monotonic() - started) * 1e3
+    if dropped != TAGGED_KEYS:
+        raise RuntimeError(f"TAGINVALIDATE dropped {dropped} keys")
+    return took_ms
+
+
+def drop_by_hand(redis):
+    """What a program without Larder does: a set of keys a tag, read and unlinked in pipelines of 100."""
+    with redis.connect(timeout=60) as client:
+        for start in range(0, TAGGED_KEYS, 500):
+            client.pipeline([command for number in range(start, start + 500)
+                             for command in (("SET", b"drop:%d" % number, VALUE),
+                                             ("SADD", "dropped", b"drop:%d" % number))])
+        started = time.monotonic()
+        cursor = None
+        while cursor != b"0":
+            cursor, keys = client.value("SSCAN", "dropped", cursor or b"0", "COUNT", "100")
+            client.pipeline([("UNLINK", key) for key in keys])
+        client.call("DEL", "dropped")
+        return (time.monotonic() - started) * 1e3
 
 
 def memory(bed):
@@ -173,10 +270,10 @@ def cpu_line(what, larder, peer, peer_server, mark):
                    peer_server.name, mark)
 
 
-def rate_line(what, larder, peer, peer_server):
+def rate_line(what, larder, peer, peer_server, mark=None):
     return compare(what, "requests/s", [sample.rate for sample in larder], [sample.rate for sample in peer],
-                   peer_server.name)
+                   peer_server.name, mark)
 
 
-ROWS = {"hot": hot_get, "passed": passed_get, "cold": cold_get, "postgres": postgres, "memory": memory,
-        "hits": hit_ratio, "idle": idle}
+ROWS = {"hot": hot_get, "passed": passed_get, "away": away, "cold": cold_get, "postgres": postgres, "tags": tags,
+        "memory": memory, "hits": hit_ratio, "idle": idle}
