@@ -226,7 +226,7 @@ def test_what_expires_in_redis_loses_its_tags(lab):
         assert raw.value("GET", "longer") is None
         client.pipeline([("SET", f"k{n}", "v", "PX", 1, "TAGS", 1, f"t:{n}") for n in range(500)])
         wait_until(lambda: raw.value("DBSIZE") == 1, 20, "the bookkeeping's end")
-        assert int(larder.info("tiers")["tags_pruned_orphans"]) > 0
+        wait_until(lambda: int(larder.info("tiers")["tags_pruned_orphans"]) > 0, 5, "Redis' answer to the pruner")
 
 
 def test_tags_go_along_to_another_database_of_redis(lab):
