@@ -9,6 +9,7 @@ import tempfile
 
 from support.companion import Gate
 from support.process import Process, free_port
+from support.resp import Client
 from support.servers import (LarderServer, PostgresServer, RedisServer, StandInServer, answers_ping, clean_environment,
                              wait_ready)
 
@@ -30,6 +31,9 @@ class Nutcracker:
              "-s", free_port()],
             directory / "output", env=clean_environment())
         wait_ready(self, answers_ping)
+
+    def connect(self, **options):
+        return Client(self.address, **options)
 
     def stop(self):
         self.process.stop()
