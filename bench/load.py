@@ -27,21 +27,35 @@ def redis_benchmark(server, command, pipeline, requests, keys):
     return run_redis_benchmark(server, ["-r", keys, "-d", len(VALUE), "-t", command], pipeline, requests)
 
 
-def run_redis_benchmark(server, arguments, pipeline, requests, behind=None):
-    """The CPU is that of the server and, if named, of the PostgreSQL behind it."""
-
-    def cpu_of_all():
-        return cpu_seconds(server.process.pid) + (cpu_seconds_of_family(behind.process.pid) if behind else 0)
-
-    before = cpu_of_all()
+def run_redis_benchmark(server, arguments, pipeline, requests):
+    before = cpu_seconds(server.process.pid)
     printed = subprocess.run(
         ["redis-benchmark", "-p", str(server.port), "-c", str(CLIENTS), "-P", str(pipeline), "-n", str(requests),
          "--csv", *map(str, arguments)],
         check=True, capture_output=True, text=True,
     ).stdout
-    cpu = cpu_of_all() - before
+    cpu = cpu_seconds(server.process.pid) - before
     rate = float(next(csv.reader(printed.strip().splitlines()[-1:]))[1])
     return Sample(rate, cpu / requests * 1e6)
+
+
+class SetLoad:
+    """SETs at pipeline 16, of all keys of a range once, plain or with two tags that are always the same for a key."""
+
+    def __init__(self, program, server, behind, with_tags):
+        self._program, self._server, self._behind = program, server, behind
+        self._with = "tags" if with_tags else "plain"
+
+    def sample(self, first, count):
+        """µs of CPU per request, of the server and what is behind it."""
+        before = self._cpu_seconds()
+        subprocess.run(list(map(str, (self._program, self._server.port, CLIENTS, 16, first, count, self._with))),
+                       check=True, capture_output=True)
+        return (self._cpu_seconds() - before) / count * 1e6
+
+    def _cpu_seconds(self):
+        behind = cpu_seconds_of_family(self._behind.process.pid) if self._behind else 0
+        return cpu_seconds(self._server.process.pid) + behind
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,41 +5,19 @@
 // for.
 
 #include <array>
-#include <cstdio>
-#include <cstdlib>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <random>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "base/clock.h"
 #include "base/histogram.h"
-#include "io/stream.h"
 #include "resp/reply_framer.h"
+#include "socket.h"
 
 namespace larder {
 namespace {
-
-[[noreturn]] void fail(const char* what) {
-  std::perror(what);
-  std::exit(1);
-}
-
-UniqueFd connect_to(int port) {
-  UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("connect");
-  const int yes = 1;
-  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  return fd;
-}
 
 /// Which key comes next.
 class Keys {
@@ -70,9 +48,7 @@ class Client {
     const Bytes key = keys.next();
     const Bytes request = fmt::format("*2\r\n$3\r\nGET\r\n${}\r\n{}\r\n", key.size(), key);
     sent_us_ = steady_now_us();
-    if (::send(fd_.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
-        static_cast<ssize_t>(request.size()))
-      fail("send");
+    send_all(fd_, request);
   }
 
   /// Reads what has come; true when the reply is whole.

@@ -4,7 +4,7 @@ import contextlib
 import resource
 import time
 
-from load import MixedLoad, VALUE, cold_key, fill, pgbench, read_all, redis_benchmark, run_redis_benchmark
+from load import (MixedLoad, SetLoad, VALUE, cold_key, fill, pgbench, read_all, redis_benchmark, run_redis_benchmark)
 from measure import Mark, compare, in_turns
 from support.resp import Client
 from traces import load_trace
@@ -135,32 +135,50 @@ def postgres(bed):
 
 
 TAGGED_KEYS = 10_000
-VALUE_TEXT = VALUE.decode()
-PLAIN_SET = ("SET", "key:__rand_int__", VALUE_TEXT)
-TAGGED_SET = (*PLAIN_SET, "TAGS", "2", "posts", "user:__rand_int__")
 
 
 def tags(bed):
-    """SET with two tags against a plain SET, and dropping all keys of a tag against what a client of Redis does."""
-    database, redis = bed.postgres(), bed.redis()
-    larders = {"memory": (bed.larder(), None), "postgres": (bed.larder("postgres", database), database),
-               "redis": (bed.larder("redis", redis), redis)}
-    # Where tags are in use a plain write to Redis costs more, so that is one without.
-    without = bed.redis()
-    plain = {**larders, "redis": (bed.larder("redis", without), without)}
-    for name in larders:
-        samples = in_turns(bed.rounds, {
-            words: lambda words=words, pair=pair: run_redis_benchmark(pair[0], ["-r", STORED_KEYS, *words], 16,
-                                                                      bed.scaled(150_000), pair[1])
-            for words, pair in ((TAGGED_SET, larders[name]), (PLAIN_SET, plain[name]))})
-        yield compare(f"SET with 2 tags, {name}, pipeline 16", "µs CPU/request",
-                      [sample.cpu_us for sample in samples[TAGGED_SET]],
-                      [sample.cpu_us for sample in samples[PLAIN_SET]], "plain SET", Mark(at_most=2.5))
+    """SET with two tags against a plain SET; dropping all keys of a tag against what a client of Redis does; memory."""
+    backends = {"memory": None, "postgres": bed.postgres, "redis": bed.redis}
+    # A Larder and a server behind it for each way: where tags are in use a plain write to Redis costs more.
+    pairs = {(name, way): start_pair(bed, name, start) for name, start in backends.items() for way in ("tags", "plain")}
+    for name in backends:
+        loads = {way: SetLoad(bed.program("bench/set_load"), *pairs[name, way], way == "tags") for way in ("tags", "plain")}
+        yield from tagged_sets(bed, name, loads)
+    redis = pairs["redis", "tags"][1]
+    yield tag_memory(redis, pairs["redis", "plain"][1])
     by_hand = [drop_by_hand(redis) for _ in range(bed.rounds)]
-    for name, (larder, _) in larders.items():
-        by_tag = [drop_by_tag(larder) for _ in range(bed.rounds)]
+    for name in backends:
+        by_tag = [drop_by_tag(pairs[name, "tags"][0]) for _ in range(bed.rounds)]
         mark = Mark(at_most=50, of="figure") if name == "postgres" else Mark(at_most=1 / 3)
         yield compare(f"dropping {TAGGED_KEYS:,} keys of a tag, {name}", "ms", by_tag, by_hand, "SSCAN and UNLINK", mark)
+
+
+def start_pair(bed, name, start_behind):
+    behind = start_behind() if start_behind else None
+    return bed.larder(name, behind, "--l1-memory", "2gb"), behind
+
+
+def tag_memory(tagged, plain):
+    """What each tag of each key adds to a Redis that holds the same keys without tags."""
+    used, used_plain = used_memory(tagged), used_memory(plain)
+    with plain.connect() as client:
+        keys = client.value("DBSIZE")
+    return compare("redis memory of a (key, tag), 20-byte keys", "bytes", [(used - used_plain) / keys / 2],
+                   [used_plain / keys], "a plain entry", Mark(at_most=120, of="figure"))
+
+
+def tagged_sets(bed, name, loads):
+    """First writes: of keys that are new. Writes again: of the same keys with the same tags, as a cache refreshes."""
+    count = bed.scaled(90_000)
+    samples = {}
+    for round_number in range(bed.rounds):
+        for what in ("first", "again"):
+            for way, load in loads.items():
+                samples.setdefault((what, way), []).append(load.sample(round_number * count, count))
+    for what in ("first", "again"):
+        yield compare(f"SET with 2 tags, {name}, {what}", "µs CPU/request", samples[what, "tags"], samples[what, "plain"],
+                      "plain SET", Mark(at_most=2.5))
 
 
 def drop_by_tag(larder):

@@ -77,9 +77,9 @@ def check_layers():
 
 
 def check_rooted_includes():
-    """quoted includes are rooted at src (or tests), and exist"""
+    """quoted includes are rooted at src (or tests, bench), and exist"""
     for path in cpp_files(SRC, TESTS, BENCH):
-        roots = (SRC,) if path.is_relative_to(SRC) else (SRC, TESTS, PUBLIC, CLIENTS / "cpp")
+        roots = (SRC,) if path.is_relative_to(SRC) else (SRC, TESTS, BENCH, PUBLIC, CLIENTS / "cpp")
         for number, name, quoted in includes(path):
             if quoted and not any((root / name).is_file() for root in roots):
                 yield f'{shown(path, number)}: "{name}" is no path from a root'
