@@ -24,7 +24,11 @@ class TagHost {
 };
 
 /// What a query about tags is for.
-enum class TagAim : std::uint8_t { drop, count };
+enum class TagAim : std::uint8_t {
+  drop,
+  count,
+  clean,  ///< forget what is gone: the second part of a drop, when its client has its answer
+};
 
 /// One query about tags, run in bounded steps: in each group of keys tag after tag, and a tag's index from
 /// its begin to its end.
@@ -61,13 +65,15 @@ class TagSweep {
   class Walk;
 
   void start_walks();
+  void clean_up();
   void walked(const Bytes& error);
 
   const NodeContext& context_;
   TagState& state_;
   TagHost& host_;
-  const Plan plan_;
-  Done done_;  ///< null: it was called
+  Plan plan_;
+  Done done_;                      ///< null: it was called
+  std::vector<TagGroup> unclean_;  ///< where keys were dropped and their bookkeeping is still there
   std::vector<std::unique_ptr<Walk>> walks_;
   std::size_t next_group_ = 0;
   std::size_t open_ = 0;

@@ -11,8 +11,7 @@ local call = redis.call
 local group = string.sub(records, 1, -2)
 local registry, moves, index = group .. 't', group .. 'c', group .. 'i:'
 local function enter(key, tag)
-  local name = index .. tag
-  if call('HSET', name, key, '') == 1 and call('HLEN', name) == 1 then call('ZADD', registry, 0, tag) end
+  if call('HSET', index .. tag, key, '') == 1 then call('ZADD', registry, 0, tag) end
 end
 local function leave(key, tag)
   local name = index .. tag
@@ -23,6 +22,44 @@ local function forget(key, record)
   call('HDEL', records, key)
 end
 local function moved() if call('EXISTS', moves) == 1 then call('INCR', moves) end end
+)";
+
+/// Forgets keys that are gone, of which `own` are the records; `tag`, if there is one: they are in its index.
+/// A key may have 32 tags, so that many keys would take long: false when some of them are left for later.
+constexpr ByteView kForgetMany = R"(
+local function deregister(tags)
+  local names, left = {}, {}
+  for n, tag in ipairs(tags) do names[n] = index .. tag end
+  local alive = call('EXISTS', unpack(names))
+  for n, tag in ipairs(tags) do
+    if alive == 0 or alive < #tags and call('EXISTS', names[n]) == 0 then left[#left + 1] = tag end
+  end
+  if #left > 0 then call('ZREM', registry, unpack(left)) end
+end
+local function forget_many(keys, own, tag)
+  local gone, leaving, touched, spent = {}, {}, {tag}, 0
+  for n, key in ipairs(keys) do
+    if spent >= 500 then break end
+    gone[n] = key
+    for _, other in ipairs(own[n] and cmsgpack.unpack(own[n]) or {}) do
+      spent = spent + 1
+      local list = leaving[other]
+      if other == tag then
+      elseif list then
+        list[#list + 1] = key
+      else
+        leaving[other] = {key}
+        touched[#touched + 1] = other
+      end
+    end
+  end
+  if #gone == 0 then return true end
+  call('HDEL', records, unpack(gone))
+  if tag then call('HDEL', index .. tag, unpack(gone)) end
+  for other, list in pairs(leaving) do call('HDEL', index .. other, unpack(list)) end
+  if #touched > 0 then deregister(touched) end
+  return #gone == #keys
+end
 )";
 
 constexpr ByteView kOrder = R"(
@@ -53,6 +90,7 @@ local function present(keys)
 end
 )";
 
+/// What is written again with the tags that it has goes no further than this.
 constexpr ByteView kSet = R"(local key, records, record, when = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local old = redis.call('HGET', records, key)
 local reply = redis.pcall('SET', key, unpack(ARGV, 3))
@@ -62,13 +100,20 @@ if when == 'always' then written = true elseif when == 'absent' then written = n
 if not written or (old or '') == record then return reply end
 )";
 constexpr ByteView kSetChanged = R"(
-local kept = {}
-for n = 3, #KEYS do kept[KEYS[n]] = true end
+local kept, entered = {}, {}
+for n = 3, #KEYS do kept[string.sub(KEYS[n], #index + 1)] = true end
 if old then
-  for _, tag in ipairs(cmsgpack.unpack(old)) do if not kept[index .. tag] then leave(key, tag) end end
+  for _, tag in ipairs(cmsgpack.unpack(old)) do
+    if kept[tag] then kept[tag] = nil else leave(key, tag) end
+  end
 end
 if record == '' then call('HDEL', records, key) else call('HSET', records, key, record) end
-for n = 3, #KEYS do enter(key, string.sub(KEYS[n], #index + 1)) end
+for tag in pairs(kept) do
+  call('HSET', index .. tag, key, '')
+  entered[#entered + 1] = 0
+  entered[#entered + 1] = tag
+end
+if #entered > 0 then call('ZADD', registry, unpack(entered)) end
 return reply
 )";
 
@@ -186,12 +231,16 @@ return {string.format('%.0f', next_cursor), present(meant)}
 )";
 
 /// One bounded step. Replies how many keys, the count of moves (if the sweep takes more than this step),
-/// where to go on, and the keys.
+/// where to go on, the keys, and whether there is something to be cleaned up.
+///
+/// While keys are dropped nothing is done that can be done later: their records stay, as those of keys that
+/// have expired. A sweep of one step cleans up at once, of a longer one `clean` does it.
 constexpr ByteView kSweep = R"(
 redis.replicate_commands()
-local drops, tells, budget = ARGV[1] ~= 'count', ARGV[1] == 'tell', tonumber(ARGV[2])
+local aim, budget = ARGV[1], tonumber(ARGV[2])
+local drops, cleans, tells = aim == 'drop' or aim == 'tell', aim == 'clean', aim == 'tell'
 local place, cursor, running = ARGV[4], ARGV[5], ARGV[6]
-local query, count, keys, spent = ARGV[7], 0, {}, 0
+local query, count, keys, spent, dropped, is_clean = ARGV[7], 0, {}, 0, {}, true
 local function following(tag)
   if exact then return nil end
   local from = tag == query and '[' .. query .. ':' or '(' .. tag
@@ -205,40 +254,29 @@ local function counted(tags, tag)
   for _, own in ipairs(tags) do if covers(query, own) then return own == tag end end
   return false
 end
-local function has(tags, tag)
-  for _, own in ipairs(tags) do if own == tag then return true end end
-  return false
+local function with_others(members)
+  if #ARGV < 8 then return members end
+  local meant = {}
+  for n, record in ipairs(call('HMGET', records, unpack(members))) do
+    if not record or has_others(cmsgpack.unpack(record)) then meant[#meant + 1] = members[n] end
+  end
+  return meant
 end
 local function drop(tag, members)
-  local gone, leaving, left = {}, {}, {}
-  local function leaves(key, from)
-    local list = leaving[from]
-    if list then list[#list + 1] = key else leaving[from] = {key} end
+  local meant = with_others(members)
+  if #meant == 0 then return end
+  count = count + call('UNLINK', unpack(meant))
+  dropped[#dropped + 1] = {tag, meant}
+  if tells then for _, key in ipairs(meant) do keys[#keys + 1] = key end end
+end
+local function forget_gone(tag, members)
+  local gone = members
+  if call('EXISTS', unpack(members)) > 0 then
+    gone = {}
+    for _, key in ipairs(members) do if call('EXISTS', key) == 0 then gone[#gone + 1] = key end end
+    if #gone == 0 then return true end
   end
-  for n, record in ipairs(call('HMGET', records, unpack(members))) do
-    local key = members[n]
-    local tags = record and cmsgpack.unpack(record) or {tag}
-    if not has(tags, tag) then
-      leaves(key, tag)
-    elseif not record or has_others(tags) then
-      gone[#gone + 1] = key
-      for _, own in ipairs(tags) do leaves(key, own) end
-    end
-  end
-  if #gone > 0 then
-    count = count + call('UNLINK', unpack(gone))
-    call('HDEL', records, unpack(gone))
-    if tells then for _, key in ipairs(gone) do keys[#keys + 1] = key end end
-  end
-  for from, list in pairs(leaving) do
-    call('HDEL', index .. from, unpack(list))
-    if call('EXISTS', index .. from) == 0 then left[#left + 1] = from end
-  end
-  if #left > 0 and #left < 2000 then
-    call('ZREM', registry, unpack(left))
-  else
-    for _, from in ipairs(left) do call('ZREM', registry, from) end
-  end
+  return forget_many(gone, call('HMGET', records, unpack(gone)), tag)
 end
 local function add_up(tag, members)
   local meant = {}
@@ -252,10 +290,24 @@ while tag and spent < budget do
   local found = call('HSCAN', index .. tag, cursor, 'COUNT', budget - spent)
   local members = {}
   for n = 1, #found[2], 2 do members[#members + 1] = found[2][n] end
-  if #members > 0 then if drops then drop(tag, members) else add_up(tag, members) end end
+  if #members > 0 then
+    if drops then
+      drop(tag, members)
+    elseif cleans then
+      -- What is left is found once more.
+      if not forget_gone(tag, members) then break end
+    else
+      add_up(tag, members)
+    end
+  end
   spent = spent + #members + 10
   cursor = found[1]
   if cursor == '0' then tag = following(tag) end
+end
+if tag or place ~= '' or ARGV[5] ~= '0' then
+  is_clean = #dropped == 0
+else
+  for _, part in ipairs(dropped) do is_clean = is_clean and forget_gone(part[1], part[2]) end
 end
 local count_of_moves = ''
 if drops and (tag or running ~= '') then
@@ -266,23 +318,25 @@ if drops and (tag or running ~= '') then
   count_of_moves = call('GET', moves) or 'lost'
   call('PEXPIRE', moves, 60000)
 end
-return {count, count_of_moves, tag or '', cursor, keys}
+return {count, count_of_moves, tag or '', cursor, keys, is_clean and 1 or 0}
 )";
 
 constexpr ByteView kPrune = R"(
 redis.replicate_commands()
 local found = call('HSCAN', records, ARGV[1], 'COUNT', ARGV[2])
-local keys, gone = {}, 0
+local keys, gone, own, cursor = {}, {}, {}, found[1]
 for n = 1, #found[2], 2 do keys[#keys + 1] = found[2][n] end
 if #keys > 0 and call('EXISTS', unpack(keys)) < #keys then
-  for n = 1, #found[2], 2 do
-    if call('EXISTS', found[2][n]) == 0 then
-      forget(found[2][n], found[2][n + 1])
-      gone = gone + 1
+  for n, key in ipairs(keys) do
+    if call('EXISTS', key) == 0 then
+      gone[#gone + 1] = key
+      own[#own + 1] = found[2][2 * n]
     end
   end
+  -- What is left is found once more.
+  if not forget_many(gone, own) then cursor = ARGV[1] end
 end
-return {found[1], #keys, gone}
+return {cursor, #keys, #gone}
 )";
 
 constexpr ByteView kSize = R"(
@@ -326,8 +380,8 @@ const std::array<LoadedScript, kTagScripts>& tag_scripts() {
       make({kRecordsSecond, kGroup, kMove}),
       make({kRecordsFirst, kGroup, kTidy}),
       make({kRecordsFirst, kGroup, kReachSecond, kMeaning, kKeys}),
-      make({kRecordsFirst, kGroup, kReachThird, kMeaning, kSweep}),
-      make({kRecordsFirst, kGroup, kPrune}),
+      make({kRecordsFirst, kGroup, kReachThird, kMeaning, kForgetMany, kSweep}),
+      make({kRecordsFirst, kGroup, kForgetMany, kPrune}),
       make({kRecordsFromArguments, kGroup, kSize}),
       make({kPick}),
   };

@@ -27,7 +27,7 @@ enum class TagScript : std::uint8_t {
   move,    ///< KEYS key r ARGV database
   tidy,    ///< KEYS r key…: what is known of those that are gone
   keys,    ///< KEYS r ARGV tag reach cursor count
-  sweep,   ///< KEYS r ARGV drop|tell|count budget reach place cursor running tag other…
+  sweep,   ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor running tag other…
   prune,   ///< KEYS r ARGV cursor count
   size,    ///< ARGV r: DBSIZE without the bookkeeping
   pick,    ///< ARGV prefix: RANDOMKEY past the bookkeeping
