@@ -93,6 +93,8 @@ postgres::Options postgres_options(const config::Settings& settings, const confi
           .private_server = choice.private_postgres,
           .data_dir = settings.postgres.data_dir,
           .databases = static_cast<int>(settings.server.databases),
+          // Two keep PostgreSQL busy while the worker is; several workers do that by themselves.
+          .lanes = config::worker_count(settings.server) == 1 ? 2 : 1,
           .connect_timeout = settings.postgres.connect_timeout,
           .command_timeout = settings.postgres.command_timeout};
 }

@@ -41,8 +41,8 @@ def test_checker_finds_stale_reads(_lab):
 
 @on_backends()
 def test_replies_come_in_the_order_of_the_requests(lab, backend):
-    """P1: hits, misses, writes and plain answers in one pipeline."""
-    larder = lab.larder(backend)
+    """P1: hits, misses, writes and plain answers in one pipeline; one worker has several lanes to PostgreSQL."""
+    larder = lab.larder(backend, workers=1)
     with larder.connect() as client:
         client.pipeline([("SET", f"shared{n}", f"value{n}") for n in range(500)])
     failures = []
@@ -94,9 +94,9 @@ def test_read_your_writes_through_one_larder(lab, backend):
 @on_backends("postgres", "redis")
 @alone
 def test_two_larders_and_a_direct_writer(lab, backend):
-    """P2 and P3."""
+    """P2 and P3; with one worker and with two, whose ways to PostgreSQL differ."""
     behind = lab.behind(backend)
-    larders = {name: lab.larder(backend, behind) for name in "AB"}
+    larders = {name: lab.larder(backend, behind, workers=workers) for name, workers in (("A", 1), ("B", 2))}
     load = start_load(lab, larders, behind)
     time.sleep(LOAD_S)
     finish(lab, load, larders, direct_path(behind))

@@ -16,8 +16,8 @@ constexpr std::chrono::milliseconds kGrace{1'000};
 
 PostgresBackend::PostgresBackend(boost::asio::io_context& io, Poller& poller, Shared& shared)
     : shared_(shared),
-      reads_(io, poller, shared),
-      writes_(io, poller, shared),
+      reads_(io, poller, shared, shared.options.lanes),
+      writes_(io, poller, shared, shared.options.lanes),
       whole_(io, poller, shared),
       timer_(io),
       get_(find_command("get")) {
@@ -42,20 +42,27 @@ Step PostgresBackend::execute(const Request& request) {
 
 Step PostgresBackend::read(const Request& request, UnixMs now_ms) {
   if (keys_.empty()) return run_without_keys(request, now_ms);
-  const bool behind_write = writes_.names(keys_);
+  const Lanes::Naming writer = writes_.naming(keys_);
+  Executor& reader = reads_.of(request.caller);
   // Behind a read that is under way the L1 may know less than that read will say.
-  if (!behind_write && !reads_.names(keys_) && answer_from_l1(request, now_ms)) return Step::done;
-  Executor& lane = behind_write ? writes_ : reads_;
+  if (writer.lane == nullptr && !reader.names(keys_) && answer_from_l1(request, now_ms)) return Step::done;
+  if (writer.several && request.caller.pending() > 0) return Step::hold;
+  const bool behind_write = writer.lane != nullptr && !writer.several;
+  Executor& lane = behind_write ? *writer.lane : reader;
   if (!lane.is_open()) return unreachable(request);
+  if (!behind_write) request.caller.lane = &reader;
   lane.add(request, now_ms, keys_);
   return Step::pending;
 }
 
 Step PostgresBackend::write(const Request& request, UnixMs now_ms) {
   if (keys_.empty()) return run_without_keys(request, now_ms);
-  if (!writes_.is_open()) return unreachable(request);
-  if (request.caller.pending() > 0 && reads_.names(keys_)) return Step::hold;
-  writes_.add(request, now_ms, keys_);
+  const Lanes::Naming writer = writes_.naming(keys_);
+  if (request.caller.pending() > 0 && (writer.several || reads_.of(request.caller).names(keys_)))
+    return Step::hold;
+  Executor& lane = writer.lane != nullptr ? *writer.lane : writes_.freest();
+  if (!lane.is_open()) return unreachable(request);
+  lane.add(request, now_ms, keys_);
   return Step::pending;
 }
 

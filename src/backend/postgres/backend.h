@@ -5,17 +5,17 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "backend/backend.h"
-#include "backend/postgres/executor.h"
+#include "backend/postgres/lanes.h"
 #include "backend/postgres/whole_keyspace.h"
 
 namespace larder::postgres {
 
-/// A worker's way to PostgreSQL: the L1 first, then a lane for reads and one for writes.
+/// A worker's way to PostgreSQL: the L1 first, then lanes for reads and lanes for writes.
 ///
-/// Invariant: commands of one caller on one key take effect in order. A read goes to the write lane when that
-/// lane
-///            names its key; a write waits (Step::hold) while the read lane names its key and the caller
-///            waits for something.
+/// Invariant: commands of one caller on one key take effect in order. Its reads stay in one lane while any is
+/// open. A
+///            read or write goes to the write lane that names its key. A write waits (Step::hold) while the
+///            caller waits for a read of its key, and so does what two write lanes name.
 class PostgresBackend final : public Backend {
  public:
   /// Errors: SqlError when the database cannot be reached.
@@ -36,8 +36,8 @@ class PostgresBackend final : public Backend {
   void tick();
 
   Shared& shared_;
-  Executor reads_;
-  Executor writes_;
+  Lanes reads_;
+  Lanes writes_;
   WholeKeyspace whole_;
   boost::asio::steady_timer timer_;
   std::function<void()> drained_;

@@ -85,6 +85,12 @@ bool Executor::names(std::span<const KeyRef> keys) const noexcept {
   });
 }
 
+std::size_t Executor::commands() const noexcept {
+  std::size_t count = running_ ? running_->size() : 0;
+  for (const BatchPtr& batch : waiting_) count += batch->size();
+  return count;
+}
+
 /// The next batch leaves when all that is there to be read now has been read.
 void Executor::schedule() {
   if (running_ || std::exchange(scheduled_, true)) return;

@@ -35,6 +35,9 @@ class Executor {
   /// Is one of the keys named by a command that was not answered yet?
   [[nodiscard]] bool names(std::span<const KeyRef> keys) const noexcept;
 
+  /// Commands that were not answered yet.
+  [[nodiscard]] std::size_t commands() const noexcept;
+
   [[nodiscard]] bool is_open() const noexcept { return connection_.is_open(); }
   [[nodiscard]] bool idle() const noexcept { return running_ == nullptr && waiting_.empty(); }
   void check_deadline(std::int64_t now_us, std::int64_t allowed_us) {

@@ -24,6 +24,7 @@ struct Options {
   bool private_server = false;      ///< start a PostgreSQL of our own in `data_dir`
   std::filesystem::path data_dir;
   int databases = 16;
+  int lanes = 1;  ///< a worker's for reads, and as many for writes: a connection each
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds command_timeout{10'000};
 };
