@@ -265,6 +265,44 @@ def test_flushed_scripts_are_sent_again(lab):
             assert plain(decode(client.call(*words))) == reply, words
 
 
+def test_sets_that_share_a_script_are_as_if_alone(lab):
+    """Some carry a common tag, some expire; a key that comes twice has what was said of it last."""
+    larder = lab.larder("redis")
+    with larder.connect() as client:
+        for turn in range(3):
+            client.call("FLUSHALL")
+            sets = [("SET", f"k{n}", f"v{n}", *(("PX", 100_000 + n) if n % 3 == turn else ()), "TAGS", 2, "t", f"u:{n // 10}")
+                    for n in range(300)]
+            again = [("SET", f"k{n}", "new", "EX", 1000, "TAGS", 1, "n") for n in range(0, 300, 50)]
+            assert set(client.pipeline(sets + sets + again)) == {b"+OK\r\n"}
+            assert client.value("TAGCOUNT", "t") == 294
+            assert client.value("TAGCOUNT", "u") == 294
+            assert client.value("TAGCOUNT", "u:7") == 10
+            assert client.value("TAGCOUNT", "n") == 6
+            assert decode(client.call("TAGLIST", "k50")) == [b"n"]
+            assert client.value("GET", "k51") == b"v51"
+            assert 900 < client.value("TTL", "k50") <= 1000
+            ttls = [client.value("PTTL", f"k{n}") for n in range(1, 10)]
+            assert all((90_000 < ttl <= 100_010) if n % 3 == turn else ttl == -1 for n, ttl in enumerate(ttls, 1))
+            assert client.value("TAGINVALIDATE", "u", "n") == 300
+            assert client.value("DBSIZE") == 0
+
+
+def test_a_set_that_redis_refuses_takes_others_along_only_once(lab):
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    sets = [("SET", key, "v", "TAGS", 1, "t") for key in ("ok:1", "else", "ok:2")]
+    with larder.connect() as client, redis.connect() as raw:
+        raw.call("ACL", "SETUSER", "default", "resetkeys", "~ok:*", "~larder:tags:*")
+        refused = client.pipeline(sets)
+        # The last one goes again: its client waits for nothing behind it.
+        assert [reply[:1] for reply in refused] == [b"-", b"-", b"+"], refused
+        assert client.call("GET", "ok:1") == b"$-1\r\n"
+        alone = client.pipeline(sets)
+        assert [reply[:1] for reply in alone] == [b"+", b"-", b"+"], alone
+        assert client.value("TAGCOUNT", "t") == 2
+
+
 MANY = 20_000
 
 

@@ -226,17 +226,39 @@ void Lane::become_ready() {
   context_.worker.owner.on_trust(*this);
   context_.worker.owner.on_ready(*this, *handshake_);
   handshake_.reset();
-  if (!out_.empty()) schedule_flush();
+  if (!out_.empty() || !batch_.empty()) schedule_flush();
 }
 
 // --- requests ---
 
 void Lane::expect(InFlight request) {
-  if (!flush_scheduled_) batch_us_ = steady_now_us();
-  request.sent_us = request.patience_from_us = batch_us_;
   request.bytes = static_cast<std::uint32_t>(out_.size() - expected_);
   expected_ = out_.size();
   in_flight_bytes_ += request.bytes;
+  queue(request);
+}
+
+void Lane::expect_in_batch(InFlight request) {
+  request.bytes = 0;
+  request.batched = true;
+  queue(request);
+}
+
+/// The first request of the batch stands for its bytes.
+void Lane::end_batch() {
+  if (batch_.empty()) return;
+  const std::size_t size = batch_.size();
+  batch_.append_to(out_);
+  InFlight& first = in_flight_[in_flight_.size() - size];
+  first.followers = static_cast<std::uint32_t>(size - 1);
+  first.bytes = static_cast<std::uint32_t>(out_.size() - expected_);
+  in_flight_bytes_ += first.bytes;
+  expected_ = out_.size();
+}
+
+void Lane::queue(InFlight& request) {
+  if (!flush_scheduled_) batch_us_ = steady_now_us();
+  request.sent_us = request.patience_from_us = batch_us_;
   in_flight_.push_back(request);
   context_.statistics.requests.add();
   context_.statistics.in_flight.fetch_add(1, std::memory_order_relaxed);
@@ -254,6 +276,7 @@ void Lane::schedule_flush() {
 
 void Lane::flush() {
   if (state_ != State::ready) return;
+  end_batch();
   const std::size_t end = gates_.empty() ? out_.size() : gates_.front();
   while (sent_ < end) {
     const ssize_t count = socket_.send(ByteView(out_).substr(sent_, end - sent_));
@@ -370,6 +393,13 @@ void Lane::take_reply(Reply& reply) {
   if (is_unasked(reply)) return context_.worker.owner.on_push(*this, reply.bytes);
   if (state_ == State::greeting) return greet(reply.bytes);
   if (in_flight_.empty()) return lose("it sent a reply that nobody asked for");
+  const std::uint32_t losses = losses_;
+  for (std::uint32_t left = in_flight_.front().followers + 1; left > 0 && losses == losses_; --left)
+    hand_out(reply);
+}
+
+/// To the request at the front.
+void Lane::hand_out(Reply& reply) {
   InFlight request = in_flight_.front();
   std::uint32_t& left = in_flight_.front().replies_left;
   const bool is_refused = request.kind == InFlight::Kind::subscription && reply.type != '>';
@@ -411,6 +441,7 @@ void Lane::close() {
   handshake_.reset();
   state_ = State::closed;
   knows_tag_scripts = false;
+  takes_batches_ = true;
   tracked_ = false;
   output_wanted_ = false;
   ping_in_flight_ = false;
@@ -422,6 +453,7 @@ void Lane::lose(std::string problem, LaneOwner::Fate fate) {
   ++losses_;
   close();
   framer_.reset();
+  batch_.clear();
   empty_output();
   // A connection that worked is opened again at once; one that did not is given time.
   retry_at_us_ = steady_now_us() + (was_up ? 0 : retry_delay_us(failures_++));
@@ -544,9 +576,9 @@ void Lane::ping(std::int64_t now_us) {
   pinged_us_ = now_us;
   ping_in_flight_ = true;
   if (purpose_.tracking)
-    out_.append(kAskStatistics);
+    output().append(kAskStatistics);
   else
-    append_request(out_, {"PING"});
+    append_request(output(), {"PING"});
   InFlight request;
   request.kind = InFlight::Kind::ping;
   expect(request);

@@ -11,6 +11,7 @@
 #include "backend/redis/open_writes.h"
 #include "backend/redis/ring.h"
 #include "backend/redis/statistics.h"
+#include "backend/redis/tag_batch.h"
 #include "io/poller.h"
 #include "io/stream.h"
 #include "io/transport.h"
@@ -47,6 +48,7 @@ struct InFlight {
   bool writes = false;
   bool writes_anything = false;
   bool scripted = false;  ///< Redis got a call of a script in its place
+  bool batched = false;   ///< the same, with others
   bool hides = false;     ///< its reply names keys, and the bookkeeping of tags is not shown
   bool patient = false;   ///< it may take as long as it likes (BLPOP)
   bool expired = false;   ///< its client was told; the late reply is thrown away
@@ -59,6 +61,7 @@ struct InFlight {
   std::int64_t sent_us = 0;
   std::int64_t patience_from_us = 0;  ///< when its time-out began: it does not run while its bytes leave
   std::uint32_t bytes = 0;            ///< of the request
+  std::uint32_t followers = 0;        ///< so many behind it have the same reply: of a batch
 };
 
 /// One whole reply. Life: dies when the call it came with returns.
@@ -203,10 +206,28 @@ class Lane final : public Pollable {
   }
 
   /// Appends a request's bytes; expect() must follow.
-  [[nodiscard]] Bytes& output() noexcept { return out_; }
+  [[nodiscard]] Bytes& output() {
+    end_batch();
+    return out_;
+  }
 
   /// Notes what the appended request waits for.
   void expect(InFlight request);
+
+  /// What is taken into the batch leaves in its place among the requests; expect_in_batch() must follow.
+  [[nodiscard]] TagBatch& batch() noexcept { return batch_; }
+
+  /// What is taken into the batch from here on goes in another call.
+  void end_batch();
+
+  /// Notes what the request that was taken into the batch waits for.
+  void expect_in_batch(InFlight request);
+
+  /// The server refuses a batch because of one of its requests: they go alone from now on.
+  void stop_batches() noexcept { takes_batches_ = false; }
+  [[nodiscard]] bool takes_batches() const noexcept {
+    return takes_batches_ && is_own() && !purpose_.is_private;
+  }
 
   /// The keys of unanswered writes, in the order of the FIFO.
   [[nodiscard]] WrittenKeys& written_keys() noexcept { return written_keys_; }
@@ -313,6 +334,8 @@ class Lane final : public Pollable {
   [[nodiscard]] std::size_t take_replies(ByteView input);
   void take_reply(Reply& reply);
   [[nodiscard]] bool is_unasked(const Reply& reply) const noexcept;
+  void hand_out(Reply& reply);
+  void queue(InFlight& request);
   void schedule_flush();
   void flush();
   void empty_output();
@@ -345,7 +368,9 @@ class Lane final : public Pollable {
   Bytes out_;  ///< requests; those before sent_ are gone
   std::size_t sent_ = 0;
   std::size_t expected_ = 0;  ///< of out_: requests that are in in_flight_
-  Ring<std::size_t> gates_;   ///< places in out_
+  TagBatch batch_;            ///< goes behind out_; its requests are the last ones of in_flight_
+  bool takes_batches_ = true;
+  Ring<std::size_t> gates_;  ///< places in out_
   BlockGuard block_guard_;
   Ring<InFlight> in_flight_;
   std::size_t in_flight_bytes_ = 0;

@@ -23,6 +23,13 @@ constexpr char kNoOrder = 0;
 constexpr ByteView kStop = "*3\r\n$4\r\nWAIT\r\n$10\r\n2147483647\r\n$1\r\n0\r\n";
 constexpr ByteView kOutcomeUnknown = "; whether the write took effect is unknown";
 
+/// Of a script that is refused, or of a command in it.
+/// Source: Redis script.c scriptVerifyACL(), of 7.0 and of later versions.
+bool is_about_rights(ByteView error) noexcept {
+  return error.starts_with("-NOPERM ") || error.starts_with("-ERR The user executing the script ") ||
+         error.starts_with("-ERR ACL failure in script");
+}
+
 bool is_redirect(ByteView error) noexcept {
   return parse_redirect(error, {}).kind != Redirect::Kind::none;
 }
@@ -211,11 +218,20 @@ void RedisBackend::send(const Request& request, const Route& route, Lane& lane, 
 }
 
 void RedisBackend::send_one(const Request& request, const Route& route, Lane& lane, const InFlight& entry) {
+  if (entry.scripted && joins_batch(request, route, lane)) return lane.expect_in_batch(entry);
   if (entry.scripted)
     tag_requests_.append(request, route, lane.output());
   else
     lane.output().append(request.raw);
   lane.expect(entry);
+}
+
+bool RedisBackend::joins_batch(const Request& request, const Route& route, Lane& lane) {
+  if (!lane.takes_batches()) return false;
+  if (tag_requests_.joins(request, route, lane.batch())) return true;
+  if (lane.batch().empty()) return false;
+  lane.end_batch();
+  return tag_requests_.joins(request, route, lane.batch());
 }
 
 void RedisBackend::teach_tag_scripts(Lane& lane) {
@@ -384,7 +400,7 @@ void RedisBackend::finish_forward(Lane& lane, const InFlight& entry, const Reply
   if (entry.replies_left > 0) return;  // ASKING's
   if (context_.caching && entry.writes) void_again(lane, entry);
   if (reply.type == '-' && lane.lease != nullptr && private_.redirects(lane, entry, reply)) return;
-  if (reply.type == '-' && entry.scripted && lacks_tag_scripts(lane, entry, reply)) return;
+  if (reply.type == '-' && entry.scripted && goes_again(lane, entry, reply)) return;
   if (entry.errand != 0) {
     const bool goes_on = reply.type == '-' && (retries_.redirects(lane, entry, reply) ||
                                                retries_.teaches_script(lane, entry, reply));
@@ -397,11 +413,15 @@ void RedisBackend::finish_forward(Lane& lane, const InFlight& entry, const Reply
   if (lane.lease != nullptr) private_.answered(lane, entry, reply.type);
 }
 
-/// Somebody has flushed the scripts. True: the request was sent again, as its client waits for nothing behind
-/// it.
-bool RedisBackend::lacks_tag_scripts(Lane& lane, const InFlight& entry, const Reply& reply) {
-  if (!reply.bytes.starts_with("-NOSCRIPT ")) return false;
-  lane.knows_tag_scripts = false;
+/// Somebody has flushed the scripts, or Larder's user may not do something that is in the batch. True: the
+/// request was sent again, as its client waits for nothing behind it.
+bool RedisBackend::goes_again(Lane& lane, const InFlight& entry, const Reply& reply) {
+  const bool lacks_scripts = reply.bytes.starts_with("-NOSCRIPT ");
+  if (!lacks_scripts && !(entry.batched && is_about_rights(reply.bytes))) return false;
+  if (lacks_scripts)
+    lane.knows_tag_scripts = false;
+  else
+    lane.stop_batches();
   constexpr int kMostAttempts = 3;
   if (entry.errand == 0 || entry.caller->pending() > 1 || ++errands_[entry.errand].hops > kMostAttempts)
     return false;

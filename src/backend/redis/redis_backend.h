@@ -83,10 +83,11 @@ class RedisBackend final : public Backend,
   void send(const Request& request, const Route& route, Lane& lane, InFlight entry);
   void send_block(const Request& request, const Route& route, Lane& lane, InFlight entry);
 
+  [[nodiscard]] bool joins_batch(const Request& request, const Route& route, Lane& lane);
   void send_one(const Request& request, const Route& route, Lane& lane, const InFlight& entry);
   void teach_tag_scripts(Lane& lane);
   void tidy(const Request& request, const Route& route, Lane& lane);
-  [[nodiscard]] bool lacks_tag_scripts(Lane& lane, const InFlight& entry, const Reply& reply);
+  [[nodiscard]] bool goes_again(Lane& lane, const InFlight& entry, const Reply& reply);
   void ask_about_tags(std::int64_t now_us);
 
   // --- TagHost ---

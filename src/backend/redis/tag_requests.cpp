@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "backend/block.h"
+#include "backend/redis/tag_record.h"
 #include "command/arguments.h"
 #include "command/error_reply.h"
 #include "command/tags.h"
@@ -15,40 +16,6 @@ namespace {
 
 // TAGKEYS: a step of more would hold Redis for too long.
 constexpr std::size_t kMostKeysAStep = 2000;
-
-void append_size(std::size_t size, Bytes& out) {
-  const fmt::format_int text(size);
-  out.append(text.data(), text.size()).append("\r\n");
-}
-
-void append_word(ByteView word, Bytes& out) {
-  out += '$';
-  append_size(word.size(), out);
-  out.append(word).append("\r\n");
-}
-
-/// A list of tags in MessagePack, as the scripts' cmsgpack.pack makes it. Shape: at most 32 tags of 512
-/// bytes.
-Bytes pack(const TagSet& tags) {
-  const auto byte = [](std::size_t value) { return static_cast<char>(value); };
-  Bytes out;
-  if (tags.empty()) return out;
-  if (tags.size() < 16)
-    out += byte(0x90 | tags.size());
-  else
-    out.append({byte(0xdc), '\0', byte(tags.size())});
-  for (const Bytes& tag : tags) {
-    const std::size_t size = tag.size();
-    if (size < 32)
-      out += byte(0xa0 | size);
-    else if (size < 256)
-      out.append({byte(0xd9), byte(size)});
-    else
-      out.append({byte(0xda), byte(size >> 8), byte(size & 0xff)});
-    out.append(tag);
-  }
-  return out;
-}
 
 /// These stand for commands of Redis that know nothing of tags: they work whatever scripts Redis has
 /// forgotten.
@@ -129,6 +96,13 @@ bool TagRequests::replaces(const Request& request, const Route& route) const {
   }
 }
 
+bool TagRequests::joins(const Request& request, const Route& route, TagBatch& batch) {
+  if (route.tags != TagRole::sets || topology_.is_cluster()) return false;
+  if (!batch.take(request, TagGroup(state_.prefix))) return false;
+  state_.use(request.caller.db());
+  return true;
+}
+
 void TagRequests::append(const Request& request, const Route& route, Bytes& out) {
   const ByteView prefix = state_.prefix;
   if (route.tags == TagRole::sets || route.tags == TagRole::adds) state_.use(request.caller.db());
@@ -165,8 +139,7 @@ void TagRequests::append_call(TagScript script, std::span<const ByteView> keys,
   append_size(3 + keys.size() + arguments.size(), out);
   append_word(goes_whole(script) ? "EVAL" : "EVALSHA", out);
   append_word(goes_whole(script) ? loaded(script).body : loaded(script).sha, out);
-  const fmt::format_int count(keys.size());
-  append_word({count.data(), count.size()}, out);
+  append_number(keys.size(), out);
   for (const ByteView key : keys) append_word(key, out);
   for (const ByteView argument : arguments) append_word(argument, out);
 }
@@ -180,7 +153,8 @@ void TagRequests::append_set(const Request& request, Bytes& out) {
   for (const Bytes& tag : *tags) names_.push_back(group.index(tag));
   keys_ = {request.argv[1]};
   keys_.insert(keys_.end(), names_.begin(), names_.end());
-  const Bytes record = pack(*tags);
+  Bytes record;
+  append_record(std::vector<ByteView>(tags->begin(), tags->end()), record);
   arguments_ = {record, when_written(*options), request.argv[2]};
   // All options but TAGS, its number and its words.
   for (const ByteView* word = request.argv.data() + 3; word != request.argv.data() + request.argv.size();

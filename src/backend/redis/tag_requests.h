@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/redis/known_commands.h"
+#include "backend/redis/tag_batch.h"
 #include "backend/redis/tag_names.h"
 #include "backend/redis/tag_scripts.h"
 #include "backend/redis/tag_state.h"
@@ -28,6 +29,9 @@ class TagRequests {
 
   /// Whether Redis gets something else than the request's own bytes.
   [[nodiscard]] bool replaces(const Request& request, const Route& route) const;
+
+  /// Puts a request that replaces() means into a batch; false: it goes alone.
+  [[nodiscard]] bool joins(const Request& request, const Route& route, TagBatch& batch);
 
   /// Appends what Redis gets. Shape: the request is one that replaces() means; one reply will come for
   /// each of its own, of the same kind.

@@ -11,7 +11,7 @@ local call = redis.call
 local group = string.sub(records, 1, -2)
 local registry, moves, index = group .. 't', group .. 'c', group .. 'i:'
 local function enter(key, tag)
-  if call('HSET', index .. tag, key, '') == 1 then call('ZADD', registry, 0, tag) end
+  if call('HSET', index .. tag, key, '') == 1 then call('ZADD', registry, '0', tag) end
 end
 local function leave(key, tag)
   local name = index .. tag
@@ -110,11 +110,71 @@ end
 if record == '' then call('HDEL', records, key) else call('HSET', records, key, record) end
 for tag in pairs(kept) do
   call('HSET', index .. tag, key, '')
-  entered[#entered + 1] = 0
+  entered[#entered + 1] = '0'
   entered[#entered + 1] = tag
 end
 if #entered > 0 then call('ZADD', registry, unpack(entered)) end
 return reply
+)";
+
+/// Each call of a command costs more than what it does for one key, so there are as few as can be. MSET is
+/// first to write: where Redis lets it not, nothing is done.
+constexpr ByteView kSetMany =
+    R"(local call, records, tags, count = redis.call, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local members, keys = 3 + 2 * tags, 3 + 3 * tags
+local fresh, first, last = keys + count, keys + 2 * count + 1, keys + 4 * count
+local old = call('HMGET', records, unpack(ARGV, keys + 1, fresh))
+call('MSET', unpack(ARGV, first, last))
+local ok = redis.status_reply('OK')
+local function expire()
+  for n = 1, (#ARGV - last) / 2 do
+    local command, time = ARGV[last + 2 * n - 1], ARGV[last + 2 * n]
+    if command ~= '' then call(command, ARGV[keys + n], time) end
+  end
+  return ok
+end
+local changed, any = {}, false
+for n = 1, count do
+  if old[n] ~= ARGV[fresh + n] then
+    changed[n] = ARGV[keys + n]
+    any = true
+  end
+end
+if not any then return expire() end
+)";
+constexpr ByteView kSetManyChanged = R"(
+local written, at = {}, 0
+for n, key in pairs(changed) do
+  local record = ARGV[fresh + n]
+  if old[n] then
+    local kept = {}
+    for _, tag in ipairs(cmsgpack.unpack(record)) do kept[tag] = true end
+    for _, tag in ipairs(cmsgpack.unpack(old[n])) do if not kept[tag] then leave(key, tag) end end
+  end
+  written[at + 1], written[at + 2] = key, record
+  at = at + 2
+end
+call('HSET', records, unpack(written))
+local byte = string.byte
+for place = 1, tags do
+  local name, list, size = index .. ARGV[3 + 2 * place], ARGV[members + place], 0
+  if #list == 1 then
+    local key = changed[byte(list)]
+    if key then call('HSET', name, key, '') end
+  else
+    local entering = {}
+    for n = 1, #list do
+      local key = changed[byte(list, n)]
+      if key then
+        entering[size + 1], entering[size + 2] = key, ''
+        size = size + 2
+      end
+    end
+    if size > 0 then call('HSET', name, unpack(entering)) end
+  end
+end
+call('ZADD', registry, unpack(ARGV, 4, members))
+return expire()
 )";
 
 constexpr ByteView kAdd = R"(
@@ -373,6 +433,7 @@ LoadedScript make(std::initializer_list<ByteView> parts) {
 const std::array<LoadedScript, kTagScripts>& tag_scripts() {
   static const std::array<LoadedScript, kTagScripts> scripts = {
       make({kSet, kGroup, kSetChanged}),
+      make({kSetMany, kGroup, kSetManyChanged}),
       make({kRecordsSecond, kGroup, kOrder, kAdd}),
       make({kRecordsSecond, kGroup, kRemove}),
       make({kList}),

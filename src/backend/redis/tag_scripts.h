@@ -19,7 +19,9 @@ namespace larder::redis {
 /// Invariant: a key that carries a tag is in the tag's index, and a tag with an index is in `t`. The converse
 /// may fail: a key may be gone unseen. A key in an index but without a record is taken to carry the tag.
 enum class TagScript : std::uint8_t {
-  set,     ///< KEYS key r i… ARGV record when value option…
+  set,       ///< KEYS key r i… ARGV record when value option…
+  set_many,  ///< ARGV r, how many tags and keys, (0 tag)… numbers of its keys… key… record… (key value)…
+             ///< (command time)…
   add,     ///< KEYS key r i… ARGV most error tag…
   remove,  ///< KEYS key r ARGV tag…
   list,    ///< KEYS key r
@@ -32,7 +34,7 @@ enum class TagScript : std::uint8_t {
   size,    ///< ARGV r: DBSIZE without the bookkeeping
   pick,    ///< ARGV prefix: RANDOMKEY past the bookkeeping
 };
-inline constexpr std::size_t kTagScripts = 12;
+inline constexpr std::size_t kTagScripts = 13;
 
 struct LoadedScript {
   Bytes body;
