@@ -99,6 +99,16 @@ class Caller {
   /// pending.
   std::shared_ptr<const UpstreamUser> acts_as;
 
+  /// It keeps what it reads (CLIENT TRACKING), so it had better read where changes are heard of.
+  bool tracks = false;
+
+  /// Its keys are not told to itself when it writes them (CLIENT TRACKING NOLOOP); 0: they are.
+  ReaderId spared = 0;
+
+  /// With a reply, at once or finished next: whatever changes what it shows will be told by the keyspace to
+  /// those who track its keys. Not set by the backend: nobody may be told.
+  bool is_heard_of = false;
+
   /// How long the second tier had the request whose reply is finished next; for SLOWLOG.
   std::int64_t upstream_us = 0;
 
@@ -153,6 +163,17 @@ class Backend {
 
   /// True when it runs SUBSCRIBE and the like.
   [[nodiscard]] virtual bool has_subscriptions() const noexcept { return false; }
+
+  /// Appends the keys that a client has then read, if it only reads: those who keep the reply must be told of
+  /// their changes. Life: of `request.raw`.
+  virtual void append_read_keys(const Request& request, std::vector<KeyRef>& keys) {
+    const CommandSpec* const spec = request.spec;
+    if (spec == nullptr || spec->runner != Runner::data || !spec->flags.has(Flag::readonly)) return;
+    collect_keys(*spec, Call{request.argv, request.caller.db(), request.now_ms, request.reply}, keys);
+  }
+
+  /// Whether its keyspace hears of each change of any key, of those that nobody has read through Larder too.
+  [[nodiscard]] virtual bool hears_everything() const noexcept { return true; }
 
   /// Where the first key of such a request stands; 0: it has none, or nobody knows.
   [[nodiscard]] virtual int first_key_position(const Request&) const { return 0; }

@@ -38,7 +38,7 @@ Keyspace::Keyspace(const Options& options)
       stripes_(std::make_unique<std::atomic<std::uint32_t>[]>(kStripes)),
       sources_(std::make_unique<Source[]>(kMaxSources)) {
   for (int i = 0; i < 1 << shard_bits_; ++i)
-    shards_.push_back(std::make_unique<Shard>(options.databases, shard_bits_, total_bytes_));
+    shards_.push_back(std::make_unique<Shard>(options.databases, shard_bits_, total_bytes_, tracked_));
   for (int db = 0; db < options.databases; ++db) physical_db_.push_back(db);
 }
 
@@ -206,7 +206,13 @@ Epoch Keyspace::move_epoch(std::uint64_t hash) noexcept {
   return global << 32 | (stripes_[hash % kStripes].fetch_add(1, std::memory_order_acq_rel) + 1u);
 }
 
-Epoch Keyspace::void_key(const KeyRef& key) noexcept {
+Epoch Keyspace::void_key(const KeyRef& key, ReaderId author) {
+  const Epoch moved_to = void_key_early(key);
+  tracked_.changed(key.bytes, author);
+  return moved_to;
+}
+
+Epoch Keyspace::void_key_early(const KeyRef& key) noexcept {
   const Epoch moved_to = move_epoch(key.hash);
   if (!enabled()) return moved_to;
   Shard& shard = shard_of(key.hash);
@@ -215,13 +221,15 @@ Epoch Keyspace::void_key(const KeyRef& key) noexcept {
   return moved_to;
 }
 
-void Keyspace::void_key_everywhere(ByteView bytes) noexcept {
+void Keyspace::void_key_everywhere(ByteView bytes) {
   const KeyRef key(0, bytes);
   move_epoch(key.hash);
-  if (!enabled()) return;
-  Shard& shard = shard_of(key.hash);
-  const std::lock_guard lock(shard.mutex);
-  for (int db = 0; db < options_.databases; ++db) erase_if_found(shard, db, key);
+  if (enabled()) {
+    Shard& shard = shard_of(key.hash);
+    const std::lock_guard lock(shard.mutex);
+    for (int db = 0; db < options_.databases; ++db) erase_if_found(shard, db, key);
+  }
+  tracked_.changed(bytes);
 }
 
 void Keyspace::erase_if_found(Shard& shard, int physical_db, const KeyRef& key) noexcept {
@@ -232,10 +240,15 @@ void Keyspace::erase_if_found(Shard& shard, int physical_db, const KeyRef& key) 
   shard.counters.invalidations.add();
 }
 
-void Keyspace::void_all() noexcept {
+void Keyspace::void_all() {
+  void_all_early();
+  tracked_.all_changed();
+}
+
+void Keyspace::void_all_early() noexcept {
   global_epoch_.fetch_add(1, std::memory_order_acq_rel);
   const SourceId count = source_count_.load(std::memory_order_acquire);
-  for (SourceId source = 0; source < count; ++source) void_source(source);
+  for (SourceId source = 0; source < count; ++source) move_generation(source);
 }
 
 SourceId Keyspace::add_source() {
@@ -244,21 +257,29 @@ SourceId Keyspace::add_source() {
   return source;
 }
 
-void Keyspace::void_source(SourceId source) noexcept {
+void Keyspace::void_source(SourceId source) {
+  move_generation(source);
+  tracked_.all_changed();
+}
+
+void Keyspace::move_generation(SourceId source) noexcept {
   const std::lock_guard lock(sources_mutex_);
   sources_[source].stale_until.store(0, std::memory_order_release);
   sources_[source].generation.fetch_add(1, std::memory_order_acq_rel);
 }
 
-void Keyspace::lose_source(SourceId id, UnixMs stale_until) noexcept {
-  const std::lock_guard lock(sources_mutex_);
-  Source& source = sources_[id];
-  const std::uint32_t lost = source.generation.load(std::memory_order_relaxed);
-  if (source.stale_until.load(std::memory_order_relaxed) == 0) {
-    source.stale_generation.store(lost, std::memory_order_release);
-    source.stale_until.store(stale_until, std::memory_order_release);
+void Keyspace::lose_source(SourceId id, UnixMs stale_until) {
+  {
+    const std::lock_guard lock(sources_mutex_);
+    Source& source = sources_[id];
+    const std::uint32_t lost = source.generation.load(std::memory_order_relaxed);
+    if (source.stale_until.load(std::memory_order_relaxed) == 0) {
+      source.stale_generation.store(lost, std::memory_order_release);
+      source.stale_until.store(stale_until, std::memory_order_release);
+    }
+    source.generation.store(lost + 1, std::memory_order_release);
   }
-  source.generation.store(lost + 1, std::memory_order_release);
+  tracked_.all_changed();
 }
 
 void Keyspace::forget_stale(SourceId source) noexcept {
@@ -320,8 +341,11 @@ std::vector<std::unique_lock<std::mutex>> Keyspace::lock_all() const {
 }
 
 void Keyspace::clear(int db) {
-  const auto locks = lock_all();
-  for (const auto& shard : shards_) shard->clear(physical(db));
+  {
+    const auto locks = lock_all();
+    for (const auto& shard : shards_) shard->clear(physical(db));
+  }
+  tracked_.all_changed();
 }
 
 void Keyspace::clear_all() {
@@ -330,6 +354,7 @@ void Keyspace::clear_all() {
     const auto locks = lock_all();
     for (const auto& shard : shards_) detached.push_back(shard->detach_all());
   }
+  tracked_.all_changed();
   // Freeing millions of records takes a while: nobody waits for it.
   reaper_ = std::jthread([records = std::move(detached)]() mutable {
     for (Detached& part : records) Shard::free_detached(part);
@@ -337,8 +362,11 @@ void Keyspace::clear_all() {
 }
 
 void Keyspace::swap(int db_a, int db_b) {
-  const auto locks = lock_all();
-  std::swap(physical_db_[static_cast<std::size_t>(db_a)], physical_db_[static_cast<std::size_t>(db_b)]);
+  {
+    const auto locks = lock_all();
+    std::swap(physical_db_[static_cast<std::size_t>(db_a)], physical_db_[static_cast<std::size_t>(db_b)]);
+  }
+  tracked_.all_changed();
 }
 
 std::uint64_t Keyspace::scan(int db, std::uint64_t cursor, std::size_t count, UnixMs now_ms,
@@ -405,7 +433,7 @@ std::size_t Keyspace::sweep_shard(Shard& shard, std::size_t& slots, UnixMs now_m
       hash = table.hash_at(slot);
       if (is_worthless(record, now_ms)) {
         shard.counters.expired.add();
-        shard.erase(record, hash);  // the next record may have moved into this slot, or the table shrunk
+        shard.drop(record, hash);  // the next record may have moved into this slot, or the table shrunk
         slot = table.first_from(hash);
         ++freed;
       } else {

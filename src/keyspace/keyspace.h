@@ -13,6 +13,7 @@
 #include "base/function_ref.h"
 #include "keyspace/records.h"
 #include "keyspace/running_invalidations.h"
+#include "keyspace/tracked_keys.h"
 
 namespace larder {
 
@@ -97,32 +98,41 @@ class Keyspace {
   bool fill_absent(const KeyRef& key, UnixMs expire_at, Epoch noted, SourceId source,
                    std::uint32_t source_generation);
 
-  /// Moves the key's epoch and drops its record in one database: a write through this Larder was parsed or
-  /// answered. Returns the epoch it moved to: whoever moves it twice sees by the difference of 1 that nobody
-  /// else did in between.
-  Epoch void_key(const KeyRef& key) noexcept;
+  /// Moves the key's epoch and drops its record in one database: it was changed, by a write through this
+  /// Larder that is answered now or elsewhere. Those who track it are told, but for `author`. Returns the
+  /// epoch it moved to: whoever moves it twice sees by the difference of 1 that nobody else did in between.
+  Epoch void_key(const KeyRef& key, ReaderId author = 0);
 
-  /// The same in all databases: Redis' invalidation pushes do not say which.
-  void void_key_everywhere(ByteView key) noexcept;
+  /// The same when a write was parsed: what it changes is told when it is answered.
+  Epoch void_key_early(const KeyRef& key) noexcept;
+
+  /// The same as void_key() in all databases: Redis' invalidation pushes do not say which.
+  void void_key_everywhere(ByteView key);
 
   /// Voids everything in O(1) and moves all epochs; memory comes back as eviction passes by.
-  void void_all() noexcept;
+  void void_all();
+
+  /// The same, and nobody is told: what has changed is told in another way, or when a write is answered.
+  void void_all_early() noexcept;
 
   /// Registers a source of truth.
   [[nodiscard]] SourceId add_source();
 
   /// All entries of the source are void from now on; fills with the old generation are refused.
-  void void_source(SourceId source) noexcept;
+  void void_source(SourceId source);
 
   /// As void_source(), because nothing tells of changes any more. Until `stale_until` read_stale() still
   /// shows what is not voided in another way. Called again in the same outage: the first `stale_until` holds.
-  void lose_source(SourceId source, UnixMs stale_until) noexcept;
+  void lose_source(SourceId source, UnixMs stale_until);
 
   /// The outage is over: what was lost is lost for good.
   void forget_stale(SourceId source) noexcept;
 
   /// The generation to pass to fill(); odd or even has no meaning, it only moves.
   [[nodiscard]] std::uint32_t source_generation(SourceId source) const noexcept;
+
+  /// The clients that keep what they read: told by everything here that voids or changes records.
+  [[nodiscard]] TrackedKeys& tracked() noexcept { return tracked_; }
 
   /// True when the L1 holds anything at all (budget > 0).
   [[nodiscard]] bool enabled() const noexcept { return budget_bytes_ > 0; }
@@ -211,6 +221,7 @@ class Keyspace {
   [[nodiscard]] std::optional<Item> shown(const Record& record, ByteView question, UnixMs now_ms,
                                           Trust trust) const noexcept;
   Epoch move_epoch(std::uint64_t hash) noexcept;
+  void move_generation(SourceId source) noexcept;
   void erase_if_found(Shard& shard, int physical_db, const KeyRef& key) noexcept;
   [[nodiscard]] bool is_current(Stamp stamp) const noexcept;
   [[nodiscard]] bool is_stale(Stamp stamp, UnixMs now_ms) const noexcept;
@@ -226,6 +237,7 @@ class Keyspace {
   std::atomic<Eviction> eviction_;
   const int shard_bits_;
   std::atomic<std::uint64_t> total_bytes_{0};
+  TrackedKeys tracked_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<int> physical_db_;
   std::unique_ptr<std::atomic<std::uint32_t>[]> stripes_;
@@ -244,7 +256,8 @@ class Keyspace {
 /// After the handler has run, the destructor unlocks and evicts down to the budget.
 class Keyspace::Locked final : public Records {
  public:
-  Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixMs now_ms);
+  /// Who tracks a key that changes is told, but for `author`.
+  Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixMs now_ms, ReaderId author = 0);
   ~Locked();
   Locked(const Locked&) = delete;
   Locked& operator=(const Locked&) = delete;
@@ -263,10 +276,12 @@ class Keyspace::Locked final : public Records {
  private:
   [[nodiscard]] Shard& shard_of(const KeyRef& key) noexcept;
   [[nodiscard]] Record* record(const KeyRef& key);
+  void tell(const KeyRef& key) { keyspace_.tracked_.changed(key.bytes, author_); }
   [[nodiscard]] static bool fits_in_place(const Record& old, bool expires, std::size_t value_size) noexcept;
 
   Keyspace& keyspace_;
   const UnixMs now_ms_;
+  const ReaderId author_;
   Shard* single_ = nullptr;           ///< the usual case: one key
   std::vector<std::size_t> indexes_;  ///< several keys: shards, ascending, distinct
 };

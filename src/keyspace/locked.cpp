@@ -6,8 +6,8 @@
 
 namespace larder {
 
-Keyspace::Locked::Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixMs now_ms)
-    : keyspace_(keyspace), now_ms_(now_ms) {
+Keyspace::Locked::Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixMs now_ms, ReaderId author)
+    : keyspace_(keyspace), now_ms_(now_ms), author_(author) {
   if (keys.size() == 1) {
     single_ = &keyspace.shard_of(keys.front().hash);
     single_->mutex.lock();
@@ -40,7 +40,7 @@ Record* Keyspace::Locked::record(const KeyRef& key) {
   Record* found = shard.find(keyspace_.physical(key.db), hash, key.bytes);
   if (found == nullptr || !found->is_expired(now_ms_)) return found;
   shard.counters.expired.add();
-  shard.erase(*found, hash);
+  shard.drop(*found, hash);
   return nullptr;
 }
 
@@ -67,6 +67,7 @@ void Keyspace::Locked::put(const KeyRef& key, ByteView value, UnixMs expire_at) 
   }
   std::ranges::copy(value, old->value_data());
   if (old->layout().expiry) old->set_expire_at(expire_at);
+  tell(key);
 }
 
 /// An overwrite reuses the allocation when the value fits and does not waste half of it.
@@ -88,20 +89,26 @@ std::span<char> Keyspace::Locked::edit(const KeyRef& key, std::size_t size) {
   const std::size_t old_size = found->value().size();
   Record& resized = shard.resize(*found, keyspace_.hash_in(key), size);
   if (size > old_size) std::memset(resized.value_data() + old_size, 0, size - old_size);
+  tell(key);
   return {resized.value_data(), size};
 }
 
 void Keyspace::Locked::set_expiry(const KeyRef& key, UnixMs expire_at) {
   Record* found = record(key);
   if (found == nullptr) return;
-  if (found->layout().expiry) return found->set_expire_at(expire_at);
-  if (expire_at != kNoExpiry) put(key, Bytes(found->value()), expire_at);
+  if (found->layout().expiry) {
+    found->set_expire_at(expire_at);
+    tell(key);
+  } else if (expire_at != kNoExpiry) {
+    put(key, Bytes(found->value()), expire_at);
+  }
 }
 
 bool Keyspace::Locked::erase(const KeyRef& key) {
   Record* found = record(key);
   if (found == nullptr) return false;
   shard_of(key).erase(*found, keyspace_.hash_in(key));
+  tell(key);
   return true;
 }
 

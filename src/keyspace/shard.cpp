@@ -22,13 +22,14 @@ std::size_t with_slack(std::size_t size) noexcept {
 
 }  // namespace
 
-Shard::Shard(int databases, int shard_bits, std::atomic<std::uint64_t>& total_bytes)
+Shard::Shard(int databases, int shard_bits, std::atomic<std::uint64_t>& total_bytes, TrackedKeys& tracked)
     : shard_bits_(shard_bits),
       tables_(static_cast<std::size_t>(databases)),
       tags_(static_cast<std::size_t>(databases)),
       sweep_from_(static_cast<std::size_t>(databases)),
       volatile_(static_cast<std::size_t>(databases)),
-      total_bytes_(total_bytes) {}
+      total_bytes_(total_bytes),
+      tracked_(tracked) {}
 
 Shard::~Shard() {
   Detached detached = detach_all();
@@ -158,6 +159,11 @@ void Shard::erase(Record& record, std::uint32_t hash) {
   std::free(&record);
 }
 
+void Shard::drop(Record& record, std::uint32_t hash) {
+  if (!record.layout().stamp) tracked_.changed(record.key());
+  erase(record, hash);
+}
+
 void Shard::touch(Record& record, Eviction eviction) noexcept {
   if (eviction != Eviction::lru) return record.count_hit();
   const std::size_t bytes = bytes_of(record);
@@ -195,7 +201,7 @@ bool Shard::evict_from_small(FunctionRef<bool(const Record&)> is_void) {
   }
   const std::uint32_t hash = hash_of(oldest);
   if (!worthless) ghost_.remember(hash);
-  erase(oldest, hash);
+  drop(oldest, hash);
   return true;
 }
 
@@ -210,7 +216,7 @@ bool Shard::evict_from_main(Eviction eviction, FunctionRef<bool(const Record&)> 
     main_.push_head(oldest, bytes);
     return false;
   }
-  erase(oldest, hash_of(oldest));
+  drop(oldest, hash_of(oldest));
   return true;
 }
 

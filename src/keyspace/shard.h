@@ -16,6 +16,7 @@
 #include "keyspace/record_queue.h"
 #include "keyspace/record_table.h"
 #include "keyspace/tag_index.h"
+#include "keyspace/tracked_keys.h"
 
 namespace larder {
 
@@ -37,7 +38,7 @@ struct Detached {
 /// allocations and of the indexes. Thread:    every call but the counters needs `mutex` held.
 class alignas(64) Shard {
  public:
-  Shard(int databases, int shard_bits, std::atomic<std::uint64_t>& total_bytes);
+  Shard(int databases, int shard_bits, std::atomic<std::uint64_t>& total_bytes, TrackedKeys& tracked);
   ~Shard();
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
@@ -55,6 +56,10 @@ class alignas(64) Shard {
   Record& resize(Record& record, std::uint32_t hash, std::size_t value_size);
 
   void erase(Record& record, std::uint32_t hash);
+
+  /// Erases a record that no client asked to erase. In a store that is a change of the key, in an L1 it is
+  /// not.
+  void drop(Record& record, std::uint32_t hash);
 
   /// Replaces the tags of a record, which may move.
   void set_tags(Record& record, std::uint32_t hash, const TagSet& tags);
@@ -123,6 +128,7 @@ class alignas(64) Shard {
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> entries_{0};
   std::atomic<std::uint64_t>& total_bytes_;
+  TrackedKeys& tracked_;
 };
 
 }  // namespace larder

@@ -55,7 +55,7 @@ std::uint64_t Keyspace::invalidate(int db, const TagQuery& query, UnixMs now_ms)
     for (Record* record : shard->tags(place).find(query)) {
       live += !record->is_expired(now_ms);
       shard->counters.invalidations.add();
-      shard->erase(*record, shard->hash_of(*record));
+      shard->drop(*record, shard->hash_of(*record));
     }
   }
   return live;

@@ -234,47 +234,8 @@ Step client_unpause(Session& session, const Request& request) {
   return Step::done;
 }
 
-// --- client-side caching: clients are told plainly that there is none ---
-
-Step client_tracking(Session&, const Request& request) {
-  if (equals_ignore_case(request.argv[2], "off"))
-    request.reply.ok();
-  else if (equals_ignore_case(request.argv[2], "on"))
-    request.reply.error("ERR client tracking is not supported by this server");
-  else
-    append_error(request.reply, Errc::syntax);
-  return Step::done;
-}
-
-Step client_caching(Session&, const Request& request) {
-  request.reply.error(
-      "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode "
-      "enabled");
-  return Step::done;
-}
-
-Step client_trackinginfo(Session&, const Request& request) {
-  ReplyWriter& reply = request.reply;
-  reply.begin_map(3);
-  reply.bulk("flags");
-  reply.begin_set(1);
-  reply.bulk("off");
-  reply.bulk("redirect");
-  reply.integer(-1);
-  reply.bulk("prefixes");
-  reply.begin_array(0);
-  return Step::done;
-}
-
-Step client_getredir(Session&, const Request& request) {
-  request.reply.integer(-1);
-  return Step::done;
-}
-
 constexpr ConnectionCommand kClientCommands[] = {
-    {"client|caching", client_caching},
     {"client|getname", client_getname},
-    {"client|getredir", client_getredir},
     {"client|help", answer_help},
     {"client|id", client_id},
     {"client|info", client_info},
@@ -286,8 +247,6 @@ constexpr ConnectionCommand kClientCommands[] = {
     {"client|reply", client_reply},
     {"client|setinfo", client_setinfo},
     {"client|setname", client_setname},
-    {"client|tracking", client_tracking},
-    {"client|trackinginfo", client_trackinginfo},
     {"client|unblock", client_unblock},
     {"client|unpause", client_unpause},
 };

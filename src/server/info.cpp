@@ -103,7 +103,7 @@ void clients_section(Server& server, Lines& lines) {
   lines.add("cluster_connections", 0);
   lines.add("maxclients", server.live.max_clients.load());
   lines.add("blocked_clients", sum(server, [](auto& s) { return s.blocked.load(); }));
-  lines.add("tracking_clients", 0);
+  lines.add("tracking_clients", server.keyspace().tracked().clients());
   lines.add("monitor_clients", server.monitors.load());
 }
 
@@ -157,6 +157,10 @@ void stats_section(Server& server, Lines& lines) {
   lines.add("keyspace_misses", counters.misses);
   lines.add("pubsub_channels", 0);
   lines.add("pubsub_patterns", 0);
+  const TrackedKeys& tracked = server.keyspace().tracked();
+  lines.add("tracking_total_keys", tracked.keys());
+  lines.add("tracking_total_items", tracked.items());
+  lines.add("tracking_total_prefixes", server.invalidations().prefixes());
   lines.add("protocol_errors", sum(server, [](auto& s) { return s.protocol_errors.get(); }));
   lines.add("total_error_replies", sum(server, [](auto& s) { return s.errors.total(); }));
 }

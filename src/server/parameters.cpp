@@ -265,6 +265,19 @@ std::string io_threads(Server& server) {
 
 using Live = LiveSettings;
 
+std::string tracking_table_max_keys(Server& server) {
+  return std::to_string(server.keyspace().tracked().most_keys());
+}
+
+ParameterChange change_tracking_table_max_keys(Server& server, ByteView text) {
+  const auto value = parse_integer(text);
+  if (!value) return refused("argument couldn't be parsed into an integer");
+  if (*value < 0) return refused(fmt::format("argument must be between {} and {} inclusive", 0, kMaxInt64));
+  return accepted([&server, value = static_cast<std::uint64_t>(*value)] {
+    server.keyspace().tracked().set_most_keys(value);
+  });
+}
+
 constexpr Parameter kParameters[] = {
     {"appendonly", no, only_no},
     {"bind", bind, nullptr},
@@ -294,6 +307,7 @@ constexpr Parameter kParameters[] = {
     {"tcp-keepalive", live<&Live::tcp_keepalive_s>, change_number<&Live::tcp_keepalive_s, 0, kMaxInt>},
     {"timeout", live<&Live::idle_timeout_s>, change_number<&Live::idle_timeout_s, 0, kMaxInt>},
     {"tls-port", tls_port, nullptr},
+    {"tracking-table-max-keys", tracking_table_max_keys, change_tracking_table_max_keys},
     {"unixsocket", unixsocket, nullptr},
     {"unixsocketperm", unixsocketperm, nullptr},
 };

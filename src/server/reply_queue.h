@@ -52,6 +52,9 @@ class ReplyQueue {
   /// False when it never had the place, or its reply has left.
   [[nodiscard]] bool holds(Ticket ticket) const noexcept { return ticket - head_ < size_; }
 
+  /// The newest place; there is one.
+  [[nodiscard]] Ticket last() const noexcept { return head_ + size_ - 1; }
+
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 

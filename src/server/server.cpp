@@ -51,6 +51,7 @@ Server::Server(const config::Settings& settings, config::BackendChoice choice, K
       keyspace_(keyspace),
       tier_(tier),
       tls_(std::move(tls)) {
+  keyspace_.tracked().set_audience(&invalidations_);
   apply_live_settings(*this, settings_);
 }
 
@@ -67,6 +68,7 @@ void Server::run() {
 
   const int count = static_cast<int>(config::worker_count(settings_.server));
   for (int i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(*this, tier_, i));
+  for (const auto& worker : workers_) invalidations_.add(*worker);
   for (const auto& worker : workers_) worker->start();
 
   asio::signal_set signals(io, SIGTERM, SIGINT);

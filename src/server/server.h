@@ -14,6 +14,7 @@
 #include "config/settings.h"
 #include "io/tls_context.h"
 #include "keyspace/keyspace.h"
+#include "server/invalidations.h"
 #include "server/slowlog.h"
 #include "server/worker.h"
 
@@ -74,6 +75,7 @@ class Server {
   [[nodiscard]] const config::BackendChoice& choice() const noexcept { return choice_; }
   [[nodiscard]] Keyspace& keyspace() noexcept { return keyspace_; }
   [[nodiscard]] Tier& tier() noexcept { return tier_; }
+  [[nodiscard]] Invalidations& invalidations() noexcept { return invalidations_; }
   [[nodiscard]] const std::shared_ptr<TlsContext>& tls() const noexcept { return tls_; }
   [[nodiscard]] const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
 
@@ -122,6 +124,7 @@ class Server {
   Keyspace& keyspace_;
   Tier& tier_;
   const std::shared_ptr<TlsContext> tls_;
+  Invalidations invalidations_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Listener> listener_;
   std::uint16_t tcp_port_ = 0, tls_port_ = 0;

@@ -14,6 +14,7 @@
 #include "server/monitor.h"
 #include "server/redact.h"
 #include "server/server.h"
+#include "server/tracking.h"
 #include "server/worker.h"
 #include "value/number.h"
 
@@ -86,6 +87,7 @@ void Session::close() {
     --worker_.server().monitors;
   }
   worker_.hub().remove_all(*this);
+  tracking.reset();
   if (holds.any()) worker_.backend().abandon(*this);
   count_wait();
   if (pending() == 0) worker_.release(*this);
@@ -238,6 +240,8 @@ Step Session::run(ByteView raw) {
   }
   // The client waits for it, and so do the requests behind it.
   if (step == Step::blocking) held_ = true;
+  if (tracking != nullptr) [[unlikely]]
+    end_caching(request);
   last_command_ = request.spec;
   worker_.statistics().commands.add();
   if (step == Step::done) account(request, start);
@@ -271,7 +275,21 @@ Step Session::dispatch(Request& request) {
 /// What the backend runs, now or with EXEC.
 Step Session::pass_on(const Request& request) {
   if (state.transaction != nullptr) return queue_up(request, Transaction::Place::backend);
-  return worker_.backend().execute(request);
+  return execute(request);
+}
+
+Step Session::execute(const Request& request) {
+  return tracking == nullptr ? worker_.backend().execute(request) : tracking->run(request);
+}
+
+/// CLIENT CACHING is about the next command, or the next transaction.
+void Session::end_caching(const Request& request) noexcept {
+  const bool is_client = request.spec != nullptr && request.spec->name.starts_with("client|");
+  if (state.transaction == nullptr && !is_client) tracking->caching_said = false;
+}
+
+std::int64_t Session::tracking_redirect() const noexcept {
+  return tracking == nullptr ? -1 : static_cast<std::int64_t>(tracking->options().redirect);
 }
 
 Step Session::queue_up(const Request& request, Transaction::Place place) {
@@ -518,6 +536,8 @@ void Session::finish(Ticket ticket) {
     worker_.log_slow(*this, place, {.queue_us = took_us - behind_us, .upstream_us = behind_us});
   adapt_most_pending(queue_.bytes(ticket).size());
   queue_.finish(ticket);
+  if (tracking != nullptr) [[unlikely]]
+    tracking->finished(ticket, std::exchange(is_heard_of, false));
   if (!is_closed())
     worker_.mark_dirty(*this);
   else if (pending() == 0)
@@ -720,6 +740,7 @@ void Session::reset_state() {
     --worker_.server().monitors;
   }
   worker_.hub().remove_all(*this);
+  tracking.reset();
   if (holds.any()) worker_.backend().abandon(*this);
   state = State();
   acts_as.reset();
@@ -735,6 +756,9 @@ std::string Session::flags() const {
   if (holds.subscribed.any()) letters += 'P';
   if (state.transaction != nullptr) letters += 'x';
   if (holds.blocked) letters += 'b';
+  if (tracking != nullptr) letters += 't';
+  if (tracking != nullptr && tracking->redirect_is_broken) letters += 'R';
+  if (tracking != nullptr && tracking->options().broadcasts) letters += 'B';
   if (identity_.is_unix) letters += 'U';
   return letters.empty() ? "N" : letters;
 }
@@ -748,7 +772,7 @@ std::string Session::describe(UnixMs now_ms) const {
       "qbuf={} "
       "qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} "
       "user={} "
-      "redir=-1 resp={} lib-name={} lib-ver={}",
+      "redir={} resp={} lib-name={} lib-ver={}",
       identity_.id, identity_.address, identity_.local_address, transport_.fd(), state.name,
       (now_ms - identity_.connected_at_ms) / 1000, idle_s, flags(), db_, holds.subscribed.channels,
       holds.subscribed.patterns, holds.subscribed.shard_channels,
@@ -756,7 +780,7 @@ std::string Session::describe(UnixMs now_ms) const {
       parser_.heap_bytes(), multi == nullptr ? 0 : multi->bytes(), out_.capacity(), pending(),
       out_.size() - sent_, sizeof(Session) + in_.capacity() + out_.capacity() + parser_.heap_bytes(),
       wanted_ & EPOLLOUT ? "rw" : "r", command == nullptr ? "NULL" : command->name, user(),
-      static_cast<int>(protocol_), state.library_name, state.library_version);
+      tracking_redirect(), static_cast<int>(protocol_), state.library_name, state.library_version);
 }
 
 }  // namespace larder

@@ -12,6 +12,7 @@
 
 namespace larder {
 
+class Tracking;
 class Worker;
 struct OutputBounds;
 
@@ -91,6 +92,26 @@ class Session final : public Pollable, public Caller {
   void reset_state();
   void drop_transaction();  ///< and forgets what was watched
 
+  // --- client-side caching ---
+  std::unique_ptr<Tracking> tracking;  ///< from CLIENT TRACKING ON to OFF
+
+  /// As CLIENT GETREDIR says it.
+  [[nodiscard]] std::int64_t tracking_redirect() const noexcept;
+
+  [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - sent_; }
+
+  /// Replies that have not left, because one before them is waited for.
+  [[nodiscard]] bool owes_any() const noexcept { return !queue_.empty(); }
+  [[nodiscard]] Ticket last_owed() const noexcept { return queue_.last(); }
+  [[nodiscard]] bool owes(Ticket ticket) const noexcept { return queue_.holds(ticket); }
+  [[nodiscard]] bool waits_for(Ticket ticket) noexcept {
+    return queue_.holds(ticket) && !queue_.place(ticket).done;
+  }
+  [[nodiscard]] Ticket last_ticket() const noexcept { return last_ticket_; }
+
+  /// Hands a request to the backend.
+  [[nodiscard]] Step execute(const Request& request);
+
   // --- what EXEC needs ---
   std::unique_ptr<Transaction> executing;  ///< its reply is put together here
 
@@ -142,6 +163,7 @@ class Session final : public Pollable, public Caller {
   [[nodiscard]] Step set_with_default_ttl(Request request);
   [[nodiscard]] ByteView encode(std::span<const ByteView> argv);
   void protocol_error(Errc code);
+  void end_caching(const Request& request) noexcept;
   void account(const Request& request, std::size_t reply_start);
   [[nodiscard]] bool is_quick(const Request& request) const noexcept;
   void record_quick();

@@ -5,6 +5,7 @@
 #include "resp/reply_cursor.h"
 #include "server/connection_commands.h"
 #include "server/session.h"
+#include "server/tracking.h"
 #include "server/transaction.h"
 #include "server/worker.h"
 
@@ -116,16 +117,19 @@ Step run_mixed(Session& session, const Request& request) {
                              return own.place == Transaction::Place::server;
                            });
   Step step = Step::done;
+  Tracking::Keys read;
   if (is_own_only && !session.holds.watching) {
     reply.begin_array(0);
   } else {
     const Request block{request.spec, request.argv, transaction.block(), request.now_ms, transaction, reply};
     transaction.start(session, nullptr);
+    if (session.tracking != nullptr) read = session.tracking->note(block);
     step = session.worker().backend().execute(block);
   }
   if (step == Step::hold) return step;
   if (step == Step::done) session.worker().backend().unwatch(session);
   const Ticket ticket = session.defer();
+  if (!read.empty()) session.tracking->await(ticket, std::move(read));
   session.executing = std::exchange(session.state.transaction, nullptr);
   if (step == Step::done) {
     settle(session, ticket, transaction, at_once);
@@ -153,7 +157,7 @@ Step exec(Session& session, const Request& request) {
   if (!transaction.own().empty() || transaction.size() == 0) return run_mixed(session, request);
   Request block = request;
   block.raw = transaction.block();
-  const Step step = session.worker().backend().execute(block);
+  const Step step = session.execute(block);
   if (step == Step::done) session.worker().backend().unwatch(session);  // none was run
   if (step != Step::hold) session.state.transaction.reset();
   return step;

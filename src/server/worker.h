@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "backend/backend.h"
@@ -43,6 +44,7 @@ class Worker {
 
   // --- for sessions ---
   [[nodiscard]] Server& server() noexcept { return server_; }
+  [[nodiscard]] int index() const noexcept { return index_; }
   [[nodiscard]] Backend& backend() noexcept { return *backend_; }
   [[nodiscard]] Poller& poller() noexcept { return *poller_; }
   [[nodiscard]] boost::asio::io_context& io() noexcept;
@@ -88,6 +90,10 @@ class Worker {
   /// Shows a command to the MONITOR clients of this worker.
   void show_monitors(ByteView line);
   std::atomic<std::size_t> monitors{0};  ///< written by this worker only
+
+  /// Its clients that keep what they read (CLIENT TRACKING).
+  std::unordered_set<Session*> trackers;
+  std::atomic<std::size_t> broadcasting{0};  ///< of them with BCAST; written by this worker only
 
   /// Room to write a request in RESP form (inline requests).
   [[nodiscard]] Bytes& encode_buffer() noexcept { return encode_buffer_; }

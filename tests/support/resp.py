@@ -3,6 +3,7 @@
 A reply is kept as the exact bytes the server sent, so that two servers can be compared byte by byte.
 """
 
+import select
 import socket
 import time
 
@@ -186,6 +187,16 @@ class Client:
                 raise ConnectionError(f"connection closed by the server, unread: {self._framer.pending()!r}")
             self._framer.feed(chunk)
         return reply
+
+    def arrived(self):
+        """The replies that are there already."""
+        replies = []
+        while True:
+            while (reply := self._framer.next_reply()) is not None:
+                replies.append(reply)
+            if not select.select([self._socket], [], [], 0)[0]:
+                return replies
+            self._framer.feed(self._socket.recv(1 << 18) or b"-ERR closed\r\n")
 
     def call(self, *args):
         self.send(*args)

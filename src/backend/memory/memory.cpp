@@ -12,6 +12,7 @@ class MemoryBackend final : public Backend {
 
   Step execute(const Request& request) override {
     const CommandSpec& spec = *request.spec;
+    request.caller.is_heard_of = true;
     Call call{request.argv, request.caller.db(), request.now_ms, request.reply};
     if (spec.flags.has(Flag::denyoom) && keyspace_.out_of_memory()) {
       append_error(request.reply, Errc::out_of_memory);
@@ -20,7 +21,7 @@ class MemoryBackend final : public Backend {
     } else {
       keys_.clear();
       collect_keys(spec, call, keys_);
-      Keyspace::Locked records(keyspace_, keys_, request.now_ms);
+      Keyspace::Locked records(keyspace_, keys_, request.now_ms, request.caller.spared);
       spec.run(call, records);
     }
     return Step::done;

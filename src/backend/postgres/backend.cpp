@@ -45,7 +45,10 @@ Step PostgresBackend::read(const Request& request, UnixMs now_ms) {
   const Lanes::Naming writer = writes_.naming(keys_);
   Executor& reader = reads_.of(request.caller);
   // Behind a read that is under way the L1 may know less than that read will say.
-  if (writer.lane == nullptr && !reader.names(keys_) && answer_from_l1(request, now_ms)) return Step::done;
+  if (writer.lane == nullptr && !reader.names(keys_) && answer_from_l1(request, now_ms)) {
+    request.caller.is_heard_of = true;
+    return Step::done;
+  }
   if (writer.several && request.caller.pending() > 0) return Step::hold;
   const bool behind_write = writer.lane != nullptr && !writer.several;
   Executor& lane = behind_write ? *writer.lane : reader;
@@ -77,8 +80,12 @@ Step PostgresBackend::run_without_keys(const Request& request, UnixMs now_ms) {
 bool PostgresBackend::answer_from_l1(const Request& request, UnixMs now_ms) {
   if (!shared_.keyspace.enabled() || !shared_.coherence.usable()) return false;
   if (request.spec != get_) return run_on_l1(request, now_ms);
-  const Lookup found =
-      shared_.keyspace.read(keys_.front(), now_ms, [&](const Item& item) { request.reply.bulk(item.value); });
+  UnixMs expire_at = kNoExpiry;
+  const Lookup found = shared_.keyspace.read(keys_.front(), now_ms, [&](const Item& item) {
+    request.reply.bulk(item.value);
+    expire_at = item.expire_at;
+  });
+  note_expiry(shared_.keyspace, keys_.front(), expire_at);
   if (found == Lookup::absent) request.reply.null();
   return found != Lookup::miss;
 }
@@ -128,6 +135,7 @@ void PostgresBackend::tick() {
   reads_.check_deadline(now_us, allowed_us);
   writes_.check_deadline(now_us, allowed_us);
   whole_.check_deadline(now_us, allowed_us);
+  shared_.keyspace.tracked().expire(unix_now_ms() + shared_.clock_offset_ms.load(std::memory_order_relaxed));
   if (drained_ && reads_.idle() && writes_.idle() && whole_.idle()) std::exchange(drained_, nullptr)();
 }
 

@@ -22,6 +22,7 @@ class PostgresBackend final : public Backend {
   PostgresBackend(boost::asio::io_context& io, Poller& poller, Shared& shared);
 
   Step execute(const Request& request) override;
+  [[nodiscard]] bool hears_everything() const noexcept override { return shared_.keyspace.enabled(); }
   void drain(std::function<void()> done) override;
 
  private:

@@ -43,6 +43,7 @@ struct Slot {
   std::optional<TagSet> tags;  ///< none: those that the row has
   bool dirty = false;
   bool was_live = false;  ///< a blind removal found it
+  ReaderId author = 0;    ///< need not be told that the key has changed
   Bytes own;              ///< holds `value` when a handler edits it in place
 
   int next_same_hash = -1;
@@ -68,6 +69,7 @@ class Batch {
     UnixMs now_ms;
     std::uint32_t first_argument, argument_count;
     std::uint32_t first_key, key_count;
+    bool is_heard_of = false;      ///< see Caller
     bool removes_blindly = false;  ///< DEL whose keys nobody else of the batch names
     std::size_t reply_begin = 0, reply_end = 0;
   };

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "backend/postgres/l1_view.h"
 #include "backend/postgres/loaded_records.h"
 #include "backend/postgres/plan.h"
 #include "backend/postgres/tag_columns.h"
@@ -63,12 +64,13 @@ void Executor::add(const Request& request, UnixMs now_ms, std::span<const KeyRef
   if (waiting_.empty() || is_full(*waiting_.back(), request.raw.size())) waiting_.push_back(new_batch());
   schedule();
   Batch& batch = *waiting_.back();
-  const Batch::Command& command = batch.add(request, request.caller.defer(), now_ms, keys);
+  Batch::Command& command = batch.add(request, request.caller.defer(), now_ms, keys);
+  command.is_heard_of = shared_.coherence.usable();
   const bool is_write = writes(command);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     Slot& slot = batch.slot_of(command, i);
     if (is_write) {
-      slot.noted = shared_.keyspace.void_key(keys[i]);
+      slot.noted = shared_.keyspace.void_key_early(keys[i]);
       slot.named_by_write = true;
     } else if (slot.commands == 1) {
       slot.noted = shared_.keyspace.epoch(keys[i].hash);
@@ -345,6 +347,7 @@ void Executor::take_removed(Outcome& outcome) {
 // --- answer ---
 
 void Executor::answer() {
+  if (shared_.keyspace.tracked().any()) note_authors();
   for (Slot& slot : running_->slots()) publish(slot);
   Statistics& statistics = shared_.statistics;
   ++statistics.batches;
@@ -359,9 +362,20 @@ void Executor::answer() {
           ByteView(replies_).substr(command.reply_begin, command.reply_end - command.reply_begin);
       command.caller->reply_to(command.ticket).raw(reply);
     }
+    command.caller->is_heard_of = command.is_heard_of;
     command.caller->finish(command.ticket);
   }
   release();
+}
+
+/// Who alone has changed a key, and reads nothing behind that, may not want to be told of it.
+void Executor::note_authors() {
+  for (const Batch::Command& command : running_->commands()) {
+    if (command.caller->spared == 0 || !writes(command) || command.caller->pending() > 1) continue;
+    for (std::size_t i = 0; i < command.key_count; ++i)
+      if (Slot& slot = running_->slot_of(command, i); slot.commands == 1 && slot.dirty)
+        slot.author = command.caller->spared;
+  }
 }
 
 std::int64_t Executor::count_live(const Batch::Command& command) {
@@ -375,9 +389,10 @@ std::int64_t Executor::count_live(const Batch::Command& command) {
 void Executor::publish(Slot& slot) {
   Keyspace& l1 = shared_.keyspace;
   Epoch epoch = slot.noted;
+  if (slot.is_live(database_now())) note_expiry(l1, slot.key, slot.expire_at);
   if (slot.named_by_write) {
     // A read that was sent before the commit must not fill after it: the epoch moves once more.
-    epoch = l1.void_key(slot.key);
+    epoch = l1.void_key(slot.key, slot.author);
     if (epoch != slot.noted + 1) return;
   }
   if (!slot.generation || slot.state == Slot::State::unknown) return;

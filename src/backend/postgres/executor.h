@@ -77,6 +77,7 @@ class Executor {
   void add_tags(std::span<Slot* const> slots);
   void send_notifications(std::span<Slot* const> slots);
   [[nodiscard]] std::int64_t count_live(const Batch::Command& command);
+  void note_authors();
   void publish(Slot& slot);
   void release();
   BatchPtr new_batch();

@@ -11,6 +11,7 @@ std::optional<Item> L1View::find(const KeyRef& key) {
     found->value = values_.emplace_back(item.value);
   });
   missed_ = missed_ || lookup == Lookup::miss;
+  if (found) note_expiry(keyspace_, key, found->expire_at);
   return found;
 }
 

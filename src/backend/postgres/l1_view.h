@@ -6,6 +6,11 @@
 
 namespace larder::postgres {
 
+/// PostgreSQL does not tell that a key has expired: those who have read it are told when its time has come.
+inline void note_expiry(Keyspace& keyspace, const KeyRef& key, UnixMs expire_at) {
+  if (expire_at != kNoExpiry && keyspace.tracked().any()) keyspace.tracked().expires(key.bytes, expire_at);
+}
+
 /// Lets a read-only handler run on the L1: if missed() is false afterwards, its reply is right.
 class L1View final : public Records {
  public:

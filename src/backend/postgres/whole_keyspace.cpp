@@ -134,7 +134,7 @@ Step WholeKeyspace::execute(const Request& request, UnixMs now_ms) {
   if (!(this->*parse)(request, now_ms, job)) return Step::done;
   job.caller = &request.caller;
   job.ticket = request.caller.defer();
-  if (job.changes) shared_.keyspace.void_all();
+  if (job.changes) shared_.keyspace.void_all_early();
   jobs_.push_back(std::move(job));
   if (jobs_.size() == 1) start_next();
   return Step::pending;

@@ -11,6 +11,7 @@ void answer(const InFlight& entry, const Reply& reply) {
   else
     writer.raw(reply.bytes);
   entry.caller->upstream_us = reply.took_us;
+  entry.caller->is_heard_of = reply.tracked;
   entry.caller->finish(entry.ticket);
 }
 

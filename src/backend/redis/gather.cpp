@@ -21,11 +21,15 @@ void Gather::start(const Request& request, Spread spread, std::size_t parts) {
   parts_.resize(parts);
   open_ = parts;
   slowest_us_ = 0;
+  all_heard_of_ = true;
+  tracks = client_->tracks;
+  spared = client_->spared;
 }
 
 Step Gather::settle(const Request& request) {
   if (open_ == 0) {
     write(request.reply);
+    client_->is_heard_of = all_heard_of_;
     client_ = nullptr;
     return Step::done;
   }
@@ -35,11 +39,13 @@ Step Gather::settle(const Request& request) {
 
 void Gather::finish(Ticket) {
   slowest_us_ = std::max(slowest_us_, std::exchange(upstream_us, 0));
+  note_heard_of();
   if (--open_ > 0 || !ticket_) return;
   Caller& client = *std::exchange(client_, nullptr);
   ReplyWriter out = client.reply_to(*ticket_);
   write(out);
   client.upstream_us = slowest_us_;
+  client.is_heard_of = all_heard_of_;
   client.finish(*ticket_);
 }
 

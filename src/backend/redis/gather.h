@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
@@ -32,7 +33,10 @@ class Gather final : public Caller {
   }
 
   /// The part was answered at once.
-  void finish_now() noexcept { --open_; }
+  void finish_now() noexcept {
+    note_heard_of();
+    --open_;
+  }
 
   /// All parts are begun: writes the reply if it is complete, takes the client's ticket otherwise.
   [[nodiscard]] Step settle(const Request& request);
@@ -49,11 +53,13 @@ class Gather final : public Caller {
 
  private:
   void write(ReplyWriter& out) const;
+  void note_heard_of() noexcept { all_heard_of_ = std::exchange(is_heard_of, false) && all_heard_of_; }
 
   Spread spread_ = Spread::none;
   Caller* client_ = nullptr;  ///< null: done
   std::optional<Ticket> ticket_;
   std::int64_t slowest_us_ = 0;  ///< of the parts
+  bool all_heard_of_ = true;     ///< those that are finished
   std::vector<Bytes> parts_;
   std::size_t part_ = 0;
   std::size_t open_ = 0;

@@ -405,6 +405,7 @@ void Lane::hand_out(Reply& reply) {
   const bool is_refused = request.kind == InFlight::Kind::subscription && reply.type != '>';
   request.replies_left = left = is_refused ? 0 : left - 1;
   reply.took_us = heard_us_ - request.sent_us;
+  reply.tracked = tracked_ && !request.is_asked;
   if (request.replies_left == 0) {
     count_success();
     in_flight_bytes_ -= request.bytes;

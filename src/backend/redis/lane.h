@@ -50,6 +50,8 @@ struct InFlight {
   bool scripted = false;  ///< Redis got a call of a script in its place
   bool batched = false;   ///< the same, with others
   bool hides = false;     ///< its reply names keys, and the bookkeeping of tags is not shown
+  bool is_asked = false;  ///< behind ASKING: what tells of changes is about to end
+  bool is_sure = false;   ///< the reply tells whether its one key was changed
   bool patient = false;   ///< it may take as long as it likes (BLPOP)
   bool expired = false;   ///< its client was told; the late reply is thrown away
   std::uint32_t replies_left = 1;
@@ -70,6 +72,7 @@ struct Reply {
   char type;
   bool needs_resp3;
   std::int64_t took_us = 0;  ///< since the request was handed to the lane
+  bool tracked = false;      ///< the lane will hear of changes of what was read
 };
 
 /// What a lane tells its owner. None of these may destroy the lane.

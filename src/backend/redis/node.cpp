@@ -127,12 +127,13 @@ void Node::rest(std::int64_t now_us) {
   // Nobody needs to know how it is: whoever asks it next will find out.
   if (breaker_.wants_probe(now_us)) breaker_.succeeded();
   tell_breaker();
-  for_each_lane([now_us](Lane& lane) {
+  for_each_lane([&](Lane& lane) {
     if (lane.purpose().is_reader) return;
-    if (lane.is_quiet())
-      lane.close();
-    else
-      lane.tick(now_us);
+    if (!lane.is_quiet()) return lane.tick(now_us);
+    if (lane.is_closed()) return;
+    lane.close();
+    // What it has told so far may not have been the last word on what was read from it.
+    if (lane.purpose().tracking) context_.worker.keyspace.void_source(lane.purpose().source);
   });
 }
 

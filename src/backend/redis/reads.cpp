@@ -102,11 +102,17 @@ bool Reads::may_use_l1(const Request& request, const KeyRef& key) const noexcept
   return comes_first && policy_.treatment(key.bytes) == Treatment::cache;
 }
 
+/// What L1 holds on the word of a tracked connection is voided when that tells of a change.
+bool Reads::is_heard_of(Trust trust) const noexcept {
+  return trust == Trust::current && !policy_.keeps_untracked();
+}
+
 Step Reads::get(const Request& request) {
   const KeyRef key(request.caller.db(), request.argv[1]);
   if (may_use_l1(request, key)) {
     const Lookup found =
         keyspace_.read(key, request.now_ms, [&](const Item& item) { request.reply.bulk(item.value); });
+    request.caller.is_heard_of = found != Lookup::miss && is_heard_of(Trust::current);
     if (found == Lookup::hit) return Step::done;
     if (found == Lookup::absent) {
       request.reply.null();
@@ -153,6 +159,7 @@ bool Reads::answer_from_l1(const Request& request, const KeyRef& key, Trust trus
   };
   if (look_up(key, request.now_ms, trust, show) == Lookup::absent) run_handler(std::nullopt);
   if (answered && trust == Trust::stale_too) context_.statistics.stale_served.add();
+  request.caller.is_heard_of = answered && is_heard_of(trust);
   return answered;
 }
 
@@ -211,6 +218,7 @@ void Reads::finish_fill(const Lane& lane, std::uint32_t index, const Reply& repl
     else
       writer.raw(shown);
     waiter.caller->upstream_us = reply.took_us;
+    waiter.caller->is_heard_of = reply.tracked;
     waiter.caller->finish(waiter.ticket);
   }
   flights_.close(index);
@@ -285,6 +293,7 @@ bool Reads::answer_many_from_l1(const Request& request, Trust trust) {
     if (found == Lookup::absent) reply.null();
   }
   if (trust == Trust::stale_too) context_.statistics.stale_served.add();
+  request.caller.is_heard_of = is_heard_of(trust);
   return true;
 }
 

@@ -59,6 +59,7 @@ class Reads {
   /// Which of L1's records may answer.
   enum class Trust : std::uint8_t { current, stale_too };
 
+  [[nodiscard]] bool is_heard_of(Trust trust) const noexcept;
   [[nodiscard]] Lookup look_up(const KeyRef& key, UnixMs now_ms, Trust trust,
                                FunctionRef<void(const Item&)> visit);
   [[nodiscard]] bool answer_from_l1(const Request& request, const KeyRef& key, Trust trust);

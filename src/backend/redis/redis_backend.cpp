@@ -1,5 +1,8 @@
 #include "backend/redis/redis_backend.h"
 
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 
 #include "backend/block.h"
@@ -32,6 +35,26 @@ bool is_about_rights(ByteView error) noexcept {
 
 bool is_redirect(ByteView error) noexcept {
   return parse_redirect(error, {}).kind != Redirect::Kind::none;
+}
+
+/// Writes of one key whose reply, `+OK` or a number above 0, says that it was changed; sorted.
+constexpr auto kSureWrites = std::to_array<std::string_view>(
+    {"append", "decr", "decrby", "del",   "expire", "hdel",    "hincrby", "hmset",
+     "hset",   "incr", "incrby", "lpush", "lset",   "pexpire", "psetex",  "rpush",
+     "sadd",   "set",  "setex",  "srem",  "unlink", "zadd",    "zrem"});
+static_assert(std::ranges::is_sorted(kSureWrites));
+
+bool is_sure_write(const Request& request) noexcept {
+  return request.spec != nullptr && std::ranges::binary_search(kSureWrites, request.spec->name);
+}
+
+/// Who need not be told of what it wrote itself; nobody where it may not have changed anything, as then it
+/// would be forgotten and still have what it read, or where it reads something behind the write.
+ReaderId author_of(const InFlight& entry, const Reply& reply) noexcept {
+  if (entry.expired || !entry.is_sure || entry.written_keys != 1 || entry.caller->client().pending() > 1)
+    return 0;
+  const bool has_changed = reply.bytes == "+OK\r\n" || (reply.type == ':' && reply.bytes[1] > '0');
+  return has_changed ? entry.caller->spared : 0;
 }
 
 bool is_read(const InFlight& entry) noexcept {
@@ -100,6 +123,18 @@ Step RedisBackend::execute(const Request& request) {
   return forward(request, route);
 }
 
+void RedisBackend::append_read_keys(const Request& request, std::vector<KeyRef>& keys) {
+  if (is_transaction(request))
+    return for_each_queued(request, [&](const Request& queued) { append_read_keys(queued, keys); });
+  const Route route = commands_.route(request);
+  const bool runs_script = route.effect == Effect::all && route.key_rule == KeyRule::counted_from_second &&
+                           route.needs == Private::no;
+  if (!route.readonly && !runs_script) return;
+  std::vector<ByteView> names;
+  commands_.append_keys(request, route, names);
+  for (const ByteView name : names) keys.emplace_back(request.caller.db(), name);
+}
+
 bool RedisBackend::may_queue(const Request& request) {
   const Route route = commands_.route(request);
   if (commands_.refuses(request) || !cluster_.may_queue(request, route) || !may_tag(request, route))
@@ -147,7 +182,7 @@ std::optional<Step> RedisBackend::read_from_replica(const Request& request, cons
                                                     bool may_use_l1) {
   Caller& caller = request.caller;
   const bool may_be_old = route.readonly && route.key_rule != KeyRule::block && caller.acts_as == nullptr &&
-                          !caller.holds.watching;
+                          !caller.holds.watching && !caller.tracks;
   if (topology_.is_single() || !may_be_old || tag_requests_.replaces(request, route)) return std::nullopt;
   Node* const master = topology_.node_of_first_key(request, route);
   Lane* const lane = master == nullptr ? nullptr : master->find_reader(caller.protocol(), caller.db());
@@ -199,6 +234,8 @@ void RedisBackend::send(const Request& request, const Route& route, Lane& lane, 
   entry.converts = lane.purpose().protocol == Protocol::resp3 && request.reply.protocol() == Protocol::resp2;
   entry.reads = route.readonly;
   entry.writes = route.effect != Effect::none;
+  entry.is_asked = entry.replies_left > 1;
+  entry.is_sure = request.caller.spared != 0 && is_sure_write(request);
   if (context_.caching && entry.writes) void_written(lane, request, route, entry);
   entry.scripted = route.tags == TagRole::own || tag_requests_.replaces(request, route);
   entry.hides = route.tags == TagRole::shows;
@@ -327,11 +364,11 @@ void RedisBackend::void_written(Lane& lane, const Request& request, const Route&
   if (entry.patient) return;
   if (entry.writes_anything) {
     open_writes_.add_all();
-    context_.keyspace.void_all();
+    context_.keyspace.void_all_early();
   }
   for (const KeyRef& key : keys_) {
     open_writes_.add(key.hash);
-    context_.keyspace.void_key(key);
+    context_.keyspace.void_key_early(key);
   }
 }
 
@@ -343,15 +380,16 @@ void RedisBackend::append_key_refs(const Request& request, const Route& route, s
 }
 
 /// The write was answered or lost: what was filled meanwhile may be older than it.
-void RedisBackend::void_again(Lane& lane, const InFlight& entry) {
+void RedisBackend::void_again(Lane& lane, const InFlight& entry, ReaderId author) {
+  // What clients have read Redis tells of, key by key.
   if (entry.writes_anything) {
     if (!entry.patient) open_writes_.remove_all();
-    context_.keyspace.void_all();
+    context_.keyspace.void_all_early();
   }
   for (std::uint32_t i = 0; i < entry.written_keys; ++i)
-    lane.written_keys().pop([this, &entry](const KeyRef& key) {
+    lane.written_keys().pop([&](const KeyRef& key) {
       if (!entry.patient) open_writes_.remove(key.hash);
-      context_.keyspace.void_key(key);
+      context_.keyspace.void_key(key, author);
     });
 }
 
@@ -398,7 +436,7 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
 
 void RedisBackend::finish_forward(Lane& lane, const InFlight& entry, const Reply& reply) {
   if (entry.replies_left > 0) return;  // ASKING's
-  if (context_.caching && entry.writes) void_again(lane, entry);
+  if (context_.caching && entry.writes) void_again(lane, entry, author_of(entry, reply));
   if (reply.type == '-' && lane.lease != nullptr && private_.redirects(lane, entry, reply)) return;
   if (reply.type == '-' && entry.scripted && goes_again(lane, entry, reply)) return;
   if (entry.errand != 0) {
@@ -471,7 +509,7 @@ void RedisBackend::finish_block(Lane& lane, const InFlight& entry, const Reply& 
   ReplyWriter(shown, Protocol::resp2).begin_array(block.queued);
   const std::size_t header = reply.bytes.find('\n') + 1;
   shown.append(reply.bytes.substr(reply.bytes.find('\n', header) + 1));
-  finish_forward(lane, entry, {shown, '*', reply.needs_resp3, reply.took_us});
+  finish_forward(lane, entry, {shown, '*', reply.needs_resp3, reply.took_us, reply.tracked});
 }
 
 /// `invalidate` with an array of keys, or null after FLUSHALL, FLUSHDB and the like.

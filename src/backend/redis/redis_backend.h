@@ -57,6 +57,9 @@ class RedisBackend final : public Backend,
   [[nodiscard]] int first_key_position(const Request& request) const override {
     return commands_.route(request).keys.first;
   }
+  void append_read_keys(const Request& request, std::vector<KeyRef>& keys) override;
+  /// Redis tells of keys that were read; of the others nobody would hear.
+  [[nodiscard]] bool hears_everything() const noexcept override { return false; }
   void log_in(ByteView user, ByteView password, LoginDone done) override {
     users_.log_in(user, password, std::move(done));
   }
@@ -79,7 +82,7 @@ class RedisBackend final : public Backend,
   [[nodiscard]] bool calls_known_script(const Request& request);
   void void_written(Lane& lane, const Request& request, const Route& route, InFlight& entry);
   void append_key_refs(const Request& request, const Route& route, std::vector<KeyRef>& keys);
-  void void_again(Lane& lane, const InFlight& entry);
+  void void_again(Lane& lane, const InFlight& entry, ReaderId author = 0);
   void send(const Request& request, const Route& route, Lane& lane, InFlight entry);
   void send_block(const Request& request, const Route& route, Lane& lane, InFlight entry);
 
