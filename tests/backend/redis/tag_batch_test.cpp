@@ -2,8 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "backend/redis/fake_request.h"
 #include "backend/redis/tag_scripts.h"
-#include "fake_request.h"
 
 using namespace larder;
 using namespace larder::redis;
