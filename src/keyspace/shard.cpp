@@ -90,6 +90,7 @@ void Shard::replace(Record& old, Record& fresh, std::size_t slot) {
 }
 
 void Shard::set_tags(Record& record, std::uint32_t hash, const TagSet& tags) {
+  if (record.tags() != nullptr && TagIndex::are_tags_of(*record.tags(), tags)) return;
   untag(record);
   if (tags.empty()) return;
   Record* tagged = &record;

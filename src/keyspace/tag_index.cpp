@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <malloc.h>
 #include <new>
+#include <span>
 #include <utility>
 
 #include "keyspace/record.h"
@@ -13,60 +14,91 @@ namespace larder {
 /// The tags of one record: a single allocation.
 class TaggedKey {
  public:
-  /// One of its tags, and where in the tag's list the key stands.
+  /// One of its tags, and its neighbours among those that carry it.
   struct Link {
     TagIndex::Tag* tag;
-    std::uint32_t position;
+    TaggedKey* key;
+    Link* previous;
+    Link* next;
   };
 
   static TaggedKey* make(Record& record, std::size_t count) {
     void* memory = std::malloc(sizeof(TaggedKey) + count * sizeof(Link));
     if (memory == nullptr) throw std::bad_alloc();
-    return new (memory) TaggedKey{&record, static_cast<std::uint32_t>(count)};
+    return new (memory) TaggedKey{&record, count};
   }
   static void free(TaggedKey* key) noexcept { std::free(key); }
 
+  /// In the order of the tags' bytes.
   [[nodiscard]] std::span<Link> links() noexcept { return {reinterpret_cast<Link*>(this + 1), count}; }
   [[nodiscard]] std::span<const Link> links() const noexcept { return const_cast<TaggedKey*>(this)->links(); }
-  [[nodiscard]] Link& link_to(const TagIndex::Tag& tag) noexcept {
-    return *std::ranges::find(links(), &tag, &Link::tag);
-  }
 
   Record* record;
-  std::uint32_t count;
+  std::size_t count;
+};
+
+/// Invariant: somebody carries it, or something lies below it.
+struct TagIndex::Tag {
+  Bytes name;
+  TaggedKey::Link* first = nullptr;  ///< of those that carry it
+  Tag* parent = nullptr;
+  Tag* first_below = nullptr;
+  Tag* previous = nullptr;  ///< below the same parent
+  Tag* next = nullptr;
 };
 
 namespace {
-
-constexpr std::size_t kTreeNode = 32;  // of std::map: colour and three pointers
 
 std::size_t bytes_of(const TaggedKey* key) noexcept {
   return ::malloc_usable_size(const_cast<TaggedKey*>(key)) + kAllocatorHeader;
 }
 
-template <class Element>
-std::size_t bytes_of(const std::vector<Element>& list) noexcept {
-  return list.capacity() == 0 ? 0 : list.capacity() * sizeof(Element) + kAllocatorHeader;
+template <class Tag>
+std::size_t bytes_of_tag(const Tag& tag) noexcept {
+  constexpr std::size_t kSlot = 14;  // of a table that is between half and seven eighths full
+  const std::size_t own = sizeof(Tag) + kAllocatorHeader + kSlot;
+  const bool is_inside = tag.name.capacity() <= Bytes().capacity();
+  return is_inside ? own : own + tag.name.capacity() + 1 + kAllocatorHeader;
 }
 
-/// A tag without its list.
-template <class Tag>
-std::size_t bytes_of_node(const Tag& tag) noexcept {
-  const std::size_t own = kTreeNode + sizeof(Tag) + kAllocatorHeader;
-  const bool is_inside = tag.first.capacity() <= Bytes().capacity();
-  return is_inside ? own : own + tag.first.capacity() + 1 + kAllocatorHeader;
+template <class Node>
+void push_front(Node*& first, Node& node) noexcept {
+  node.previous = nullptr;
+  node.next = first;
+  if (first != nullptr) first->previous = &node;
+  first = &node;
+}
+
+template <class Node>
+void take_out(Node*& first, Node& node) noexcept {
+  (node.previous != nullptr ? node.previous->next : first) = node.next;
+  if (node.next != nullptr) node.next->previous = node.previous;
+}
+
+/// The path that is one segment shorter; empty: there is none.
+ByteView above(ByteView name) noexcept {
+  const std::size_t colon = name.rfind(':');
+  return colon == ByteView::npos ? ByteView() : name.substr(0, colon);
 }
 
 }  // namespace
 
+std::size_t TagIndex::HashOfName::operator()(const Tag* tag) const noexcept {
+  return hash_bytes(tag->name);
+}
+
+bool TagIndex::SameName::operator()(ByteView name, const Tag* tag) const noexcept {
+  return tag->name == name;
+}
+
 TagIndex::~TagIndex() {
-  // A key stands in the lists of all its tags: it is freed with the first of them, when all others are
-  // through.
+  // A key is among those of all its tags: it is freed with the first of them, when all others are through.
   std::vector<TaggedKey*> keys;
-  for (const Tag& tag : tags_)
-    for (TaggedKey* key : tag.second)
-      if (key->links().front().tag == &tag) keys.push_back(key);
+  for (const Tag* tag : tags_)
+    for (const TaggedKey::Link* link = tag->first; link != nullptr; link = link->next)
+      if (&link->key->links().front() == link) keys.push_back(link->key);
   std::ranges::for_each(keys, TaggedKey::free);
+  for (const Tag* tag : tags_) delete tag;
 }
 
 TagIndex::TagIndex(TagIndex&& other) noexcept
@@ -86,42 +118,42 @@ TaggedKey* TagIndex::add(Record& record, const TagSet& tags) {
   auto link = key->links().begin();
   for (const Bytes& name : tags) {
     Tag& tag = tag_named(name);
-    bytes_ -= bytes_of(tag.second);
-    *link++ = {&tag, static_cast<std::uint32_t>(tag.second.size())};
-    tag.second.push_back(key);
-    bytes_ += bytes_of(tag.second);
+    *link = {&tag, key, nullptr, nullptr};
+    push_front(tag.first, *link++);
   }
   return key;
 }
 
-TagIndex::Tag& TagIndex::tag_named(const Bytes& name) {
-  const auto [place, is_new] = tags_.try_emplace(name);
-  if (is_new) bytes_ += bytes_of_node(*place);
-  return *place;
+TagIndex::Tag& TagIndex::tag_named(ByteView name) {
+  if (const auto found = tags_.find(name); found != tags_.end()) return **found;
+  Tag* const tag = new Tag{.name = Bytes(name)};
+  if (const ByteView path = above(name); !path.empty()) {
+    tag->parent = &tag_named(path);
+    push_front(tag->parent->first_below, *tag);
+  }
+  tags_.insert(tag);
+  bytes_ += bytes_of_tag(*tag);
+  return *tag;
 }
 
 void TagIndex::remove(TaggedKey* key) noexcept {
-  for (const TaggedKey::Link& link : key->links()) take_out(*link.tag, link.position);
+  for (TaggedKey::Link& link : key->links()) {
+    take_out(link.tag->first, link);
+    forget_if_unused(link.tag);
+  }
   bytes_ -= bytes_of(key);
   TaggedKey::free(key);
 }
 
-/// Takes a key out of a tag's list; the last one moves into its place. A tag without keys is forgotten.
-void TagIndex::take_out(Tag& tag, std::uint32_t position) noexcept {
-  std::vector<TaggedKey*>& keys = tag.second;
-  bytes_ -= bytes_of(keys);
-  TaggedKey* const last = keys.back();
-  keys.pop_back();
-  if (position < keys.size()) {
-    keys[position] = last;
-    last->link_to(tag).position = position;
+void TagIndex::forget_if_unused(Tag* tag) noexcept {
+  while (tag != nullptr && tag->first == nullptr && tag->first_below == nullptr) {
+    Tag* const parent = tag->parent;
+    if (parent != nullptr) take_out(parent->first_below, *tag);
+    tags_.erase(ByteView(tag->name));
+    bytes_ -= bytes_of_tag(*tag);
+    delete tag;
+    tag = parent;
   }
-  constexpr std::size_t kWorthShrinking = 64;
-  if (keys.capacity() > kWorthShrinking && keys.size() * 4 < keys.capacity()) keys.shrink_to_fit();
-  bytes_ += bytes_of(keys);
-  if (!keys.empty()) return;
-  bytes_ -= bytes_of(keys) + bytes_of_node(tag);
-  tags_.erase(tags_.find(tag.first));
 }
 
 void TagIndex::moved(TaggedKey& key, Record& record) noexcept {
@@ -130,27 +162,37 @@ void TagIndex::moved(TaggedKey& key, Record& record) noexcept {
 
 TagSet TagIndex::tags_of(const TaggedKey& key) {
   std::vector<Bytes> tags;
-  for (const TaggedKey::Link& link : key.links()) tags.push_back(link.tag->first);
+  for (const TaggedKey::Link& link : key.links()) tags.push_back(link.tag->name);
   return TagSet::from_checked(std::move(tags));
 }
 
+bool TagIndex::are_tags_of(const TaggedKey& key, const TagSet& tags) noexcept {
+  return std::ranges::equal(key.links(), tags, {},
+                            [](const TaggedKey::Link& link) -> const Bytes& { return link.tag->name; });
+}
+
 template <class Visit>
-void TagIndex::for_each_tag(const Bytes& wanted, TagQuery::Reach reach, Visit visit) const {
-  if (const auto found = tags_.find(wanted); found != tags_.end()) visit(*found);
-  if (reach == TagQuery::Reach::exact) return;
-  // What lies below comes from `wanted:` on; tags like `wanted!` may stand between the two.
-  const Bytes below = wanted + ':';
-  for (auto tag = tags_.lower_bound(below); tag != tags_.end() && tag->first.starts_with(below); ++tag)
-    visit(*tag);
+void TagIndex::for_each_below(const Tag& tag, const Visit& visit) {
+  for (const Tag* below = tag.first_below; below != nullptr; below = below->next) {
+    visit(*below);
+    for_each_below(*below, visit);
+  }
 }
 
 std::vector<Record*> TagIndex::find(const TagQuery& query) const {
   std::vector<TaggedKey*> keys;
+  const auto collect = [&keys](const Tag& tag) {
+    for (const TaggedKey::Link* link = tag.first; link != nullptr; link = link->next)
+      keys.push_back(link->key);
+  };
   // Of keys that need all tags, those that carry the first one are the candidates.
   const std::size_t starting_points = query.need == TagQuery::Need::all ? 1 : query.tags.size();
-  for (std::size_t i = 0; i < starting_points; ++i)
-    for_each_tag(query.tags[i], query.reach,
-                 [&keys](const Tag& tag) { keys.insert(keys.end(), tag.second.begin(), tag.second.end()); });
+  for (std::size_t i = 0; i < starting_points; ++i) {
+    const auto tag = tags_.find(ByteView(query.tags[i]));
+    if (tag == tags_.end()) continue;
+    collect(**tag);
+    if (query.reach == TagQuery::Reach::below) for_each_below(**tag, collect);
+  }
   std::ranges::sort(keys);
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
 

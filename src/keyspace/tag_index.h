@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <span>
 #include <vector>
 
+#include <boost/unordered/unordered_flat_set.hpp>
+
+#include "base/hash.h"
 #include "value/tag.h"
 
 namespace larder {
@@ -14,8 +15,9 @@ class TaggedKey;
 
 /// Which records of one database in one shard carry which tags.
 ///
-/// A tag's name leads to the records that carry it, and a record to its tags; the names are in order of their
-/// bytes, so that what lies below a tag is one range of them.
+/// A tag's name leads to the records that carry it, and a record to its tags. Tags are a forest: each hangs
+/// below the path that is one segment shorter, which may be nobody's tag, so that what lies below one is at
+/// hand. To add or to remove a record takes a look-up of each of its tags, however many there are.
 ///
 /// Life:   borrows the records, which hold the pointer to their TaggedKey; owns everything else.
 /// Thread: guarded by the shard's mutex.
@@ -34,6 +36,7 @@ class TagIndex {
   static void moved(TaggedKey& key, Record& record) noexcept;
 
   [[nodiscard]] static TagSet tags_of(const TaggedKey& key);
+  [[nodiscard]] static bool are_tags_of(const TaggedKey& key, const TagSet& tags) noexcept;
 
   /// The records that a query means, each once, in no order. Life: until the next change of the shard.
   [[nodiscard]] std::vector<Record*> find(const TagQuery& query) const;
@@ -44,15 +47,27 @@ class TagIndex {
 
  private:
   friend class TaggedKey;
-  using Tags = std::map<Bytes, std::vector<TaggedKey*>, std::less<>>;
-  using Tag = Tags::value_type;
+  struct Tag;
+
+  struct HashOfName {
+    using is_transparent = void;
+    using is_avalanching = void;
+    std::size_t operator()(ByteView name) const noexcept { return hash_bytes(name); }
+    std::size_t operator()(const Tag* tag) const noexcept;
+  };
+  struct SameName {
+    using is_transparent = void;
+    bool operator()(ByteView name, const Tag* tag) const noexcept;
+    bool operator()(const Tag* tag, ByteView name) const noexcept { return (*this)(name, tag); }
+    bool operator()(const Tag* one, const Tag* other) const noexcept { return one == other; }
+  };
 
   template <class Visit>
-  void for_each_tag(const Bytes& wanted, TagQuery::Reach reach, Visit visit) const;
-  Tag& tag_named(const Bytes& name);
-  void take_out(Tag& tag, std::uint32_t position) noexcept;
+  static void for_each_below(const Tag& tag, const Visit& visit);
+  Tag& tag_named(ByteView name);
+  void forget_if_unused(Tag* tag) noexcept;
 
-  Tags tags_;
+  boost::unordered_flat_set<Tag*, HashOfName, SameName> tags_;
   std::size_t bytes_ = 0;
 };
 

@@ -56,6 +56,33 @@ TEST_CASE("tagged: the index takes memory of the budget and gives it back") {
   CHECK(keyspace.used_bytes() == untagged);
 }
 
+TEST_CASE("tagged: a path is there as long as something lies below it") {
+  Keyspace keyspace(roomy());
+  put(keyspace, "deep", "v", {"a:b:c"});
+  put(keyspace, "beside", "v", {"a:bc"});
+  CHECK(count(keyspace, "a") == 2);
+  CHECK(count(keyspace, "a:b") == 1);
+  put(keyspace, "path", "v", {"a:b"});
+  CHECK(count(keyspace, "a:b") == 2);
+  CHECK(invalidate(keyspace, "a:b:c") == 1);
+  CHECK(count(keyspace, "a:b") == 1);
+  put(keyspace, "path", "v", {});
+  CHECK(count(keyspace, "a:b") == 0);
+  CHECK(count(keyspace, "a") == 1);
+}
+
+TEST_CASE("tagged: a write with the same tags changes nothing about them") {
+  Keyspace keyspace(roomy());
+  put(keyspace, "k", "v", {"a", "b:c"});
+  const std::uint64_t used = keyspace.used_bytes();
+  put(keyspace, "k", "w", {"a", "b:c"});
+  CHECK(keyspace.used_bytes() == used);
+  put(keyspace, "k", "v", {"a", "b:d"});
+  CHECK(count(keyspace, "b:c") == 0);
+  CHECK(count(keyspace, "b:d") == 1);
+  CHECK(invalidate(keyspace, "a") == 1);
+}
+
 TEST_CASE("tagged: flushing and invalidating leave no byte of the index behind") {
   Keyspace keyspace(roomy());
   const auto fill = [&] {
