@@ -2,6 +2,12 @@
 
 TAGS = ["a", "a:1", "a:10", "a:1:x", "b", "b:1", "c:1:2:3"]
 KEYS = [f"k{n}" for n in range(12)]
+CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same slot"
+
+
+def keys_in(slots):
+    """The keys in so many slots of a cluster."""
+    return [f"{{{n % slots}}}{key}" for n, key in enumerate(KEYS)]
 
 
 def covers(path, tag, exact=False):
@@ -55,8 +61,8 @@ class Model:
 class Commands:
     """Makes random commands, each with the reply that the model gives."""
 
-    def __init__(self, rng):
-        self.rng, self.model = rng, Model()
+    def __init__(self, rng, keys=KEYS):
+        self.rng, self.keys, self.model = rng, keys, Model()
         self.makers = [self.make_set, self.make_set, self.make_set, self.make_plain, self.make_append, self.make_tagadd,
                        self.make_tagrem, self.make_end, self.make_rename, self.make_copy, self.make_get,
                        self.make_taglist, self.make_count, self.make_tagkeys, self.make_invalidate]
@@ -65,7 +71,12 @@ class Commands:
         return self.rng.choice(self.makers)()
 
     def key(self):
-        return self.rng.choice(KEYS)
+        return self.rng.choice(self.keys)
+
+    @staticmethod
+    def are_apart(key, other):
+        """They hash to different slots."""
+        return key.startswith("{") and key.split("}")[0] != other.split("}")[0]
 
     def tags(self, least=0):
         return self.rng.sample(TAGS, self.rng.randint(least, 3))
@@ -102,6 +113,8 @@ class Commands:
 
     def make_rename(self):
         source, target = self.key(), self.key()
+        if self.are_apart(source, target):
+            return ["RENAME", source, target], CROSSSLOT
         if source not in self.model.keys:
             return ["RENAME", source, target], "ERR no such key"
         if source != target:
@@ -110,8 +123,10 @@ class Commands:
         return ["RENAME", source, target], "OK"
 
     def make_copy(self):
-        source, target = self.rng.sample(KEYS, 2)
+        source, target = self.rng.sample(self.keys, 2)
         replace = self.rng.choice([[], ["REPLACE"]])
+        if self.are_apart(source, target):
+            return ["COPY", source, target, *replace], CROSSSLOT
         if source not in self.model.keys or (target in self.model.keys and not replace):
             return ["COPY", source, target, *replace], 0
         self.model.copy(source, target)

@@ -77,13 +77,15 @@ class Lab:
 
     def behind(self, backend):
         """A fresh server for that backend; None for memory, which needs none."""
-        return {"memory": lambda: None, "postgres": self.postgres, "redis": self.redis}[backend]()
+        return {"memory": lambda: None, "postgres": self.postgres, "redis": self.redis,
+                "cluster": lambda: self.redis_cluster(replicas=False)}[backend]()
 
     def larder(self, backend="memory", behind=None, **settings):
-        """Larder on `backend`; starts what it needs behind it unless `behind` is given."""
+        """Larder on `backend`, or on redis for "cluster"; starts what it needs behind it unless `behind` is given."""
         if behind and self.stand_in:
             self.skip("redis-server cannot stand in for a Larder that shares its backend")
         behind = behind or self.behind(backend)
+        backend = "redis" if backend == "cluster" else backend
         server_type = StandInServer if self.stand_in else LarderServer
         return self._adopt(server_type(self.binary, self.path("larder"), backend, behind, **settings))
 

@@ -4,6 +4,7 @@ import binascii
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -163,12 +164,19 @@ class RedisCluster:
         raise LookupError(f"nobody serves slot {slot}")
 
     def agrees_on(self, slot, owner):
-        """Whether every node says that `owner` serves the slot."""
+        """Whether every node says that `owner` serves the slot, and has heard of that from it.
+
+        A node that was told of a move and has not heard of its epoch takes none of its own when it is given the slot
+        back, and the others do not believe it.
+        """
+        epochs = set()
+
         def says_so(node):
             with node.connect() as client:
+                epochs.add(re.search(rb"cluster_current_epoch:(\d+)", client.value("CLUSTER", "INFO"))[1])
                 return any(first <= slot <= last and master[1] == owner.port
                            for first, last, master, *_ in client.value("CLUSTER", "SLOTS"))
-        return all(says_so(node) for node in self.nodes if node.process.running())
+        return all(says_so(node) for node in self.nodes if node.process.running()) and len(epochs) == 1
 
     def node_at(self, port):
         return next(node for node in self.nodes if node.port == port)

@@ -21,10 +21,11 @@ struct Errand {
   const CachedRead* read = nullptr;  ///< for L1, which has lost interest; its lane speaks RESP3
   int hops = 0;                      ///< how often it was sent on
   bool calls_known_script =
-      false;                     ///< that Larder had when it was sent, and its client has waited for it since
-  std::int64_t deadline_us = 0;  ///< no new attempt after that; 0: it has gone well so far
-  std::int64_t retry_us = 0;     ///< the next attempt, unless the topology changes before
-  Bytes problem;                 ///< why it waits, for the client
+      false;  ///< that Larder had when it was sent, and its client has waited for it since
+  std::uint32_t directory_epoch = 0;  ///< of a TagDirectory that it relied on; 0: of none
+  std::int64_t deadline_us = 0;       ///< no new attempt after that; 0: it has gone well so far
+  std::int64_t retry_us = 0;          ///< the next attempt, unless the topology changes before
+  Bytes problem;                      ///< why it waits, for the client
 };
 
 /// The client of a kept request as it was when it asked: what it has said since, a SELECT perhaps, and the
@@ -71,6 +72,7 @@ class Errands {
     errand.read = nullptr;
     errand.hops = 0;
     errand.calls_known_script = false;
+    errand.directory_epoch = 0;
     errand.deadline_us = errand.retry_us = 0;
     return index + 1;
   }

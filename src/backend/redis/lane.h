@@ -52,6 +52,7 @@ struct InFlight {
   bool hides = false;     ///< its reply names keys, and the bookkeeping of tags is not shown
   bool is_asked = false;  ///< behind ASKING: what tells of changes is about to end
   bool is_sure = false;   ///< the reply tells whether its one key was changed
+  bool flushes = false;   ///< FLUSHALL, FLUSHDB
   bool patient = false;   ///< it may take as long as it likes (BLPOP)
   bool expired = false;   ///< its client was told; the late reply is thrown away
   std::uint32_t replies_left = 1;

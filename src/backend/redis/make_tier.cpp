@@ -154,6 +154,8 @@ void RedisTier::report_tags(BackendReport& report) const {
                                     {"tags_pruned_orphans", std::to_string(tags_.pruned)},
                                     {"tags_orphan_ratio", fmt::format("{:.4f}", ratio)}})
     report.fields.emplace_back(name, value);
+  if (view_.is_cluster)
+    report.fields.emplace_back("tags_directory_trusted", tags_.directory.is_trusted() ? "1" : "0");
 }
 
 void RedisTier::report_sentinels(BackendReport& report) const {

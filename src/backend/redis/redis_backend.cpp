@@ -57,6 +57,10 @@ ReaderId author_of(const InFlight& entry, const Reply& reply) noexcept {
   return has_changed ? entry.caller->spared : 0;
 }
 
+bool is_flush(ByteView name) noexcept {
+  return equals_ignore_case(name, "flushall") || equals_ignore_case(name, "flushdb");
+}
+
 bool is_read(const InFlight& entry) noexcept {
   return entry.kind == InFlight::Kind::fill || entry.kind == InFlight::Kind::many_fill;
 }
@@ -81,7 +85,8 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Sh
       private_(topology_, private_lanes_, *this),
       subscriptions_(context_, topology_, private_lanes_),
       tag_requests_(tag_state_, commands_, topology_),
-      tag_jobs_(context_, tag_state_, *this),
+      tag_registrar_(tag_state_, commands_, topology_, *this, errands_, retries_),
+      tag_jobs_(context_, tag_state_, topology_, tag_registrar_, *this),
       timer_(io) {
   // The lane that most clients will use is opened at once: a wrong address shows in the log, not at the first
   // request.
@@ -111,7 +116,9 @@ Step RedisBackend::execute(const Request& request) {
   if (const std::optional<Step> taken = look_first(request, route)) return *taken;
   if (route.needs == Private::subscribes) return subscriptions_.take(request, route);
   if (!may_tag(request, route)) return Step::done;
-  if (route.tags == TagRole::sweeps) return tag_jobs_.run(request);
+  if (is_swept(route)) return tag_jobs_.run(request);
+  if (route.key_rule == KeyRule::block && request.caller.holds.watching)
+    if (const std::optional<Step> held = tag_registrar_.hold(request, route)) return *held;
   if (route.needs != Private::no)
     if (const std::optional<Step> taken = private_.take(request, route)) return *taken;
   // What L1 holds was read with Larder's own rights.
@@ -139,18 +146,21 @@ bool RedisBackend::may_queue(const Request& request) {
   const Route route = commands_.route(request);
   if (commands_.refuses(request) || !cluster_.may_queue(request, route) || !may_tag(request, route))
     return false;
-  if (route.tags != TagRole::sweeps) return true;
+  if (!is_swept(route)) return true;
   request.reply.error(fmt::format("ERR '{}' takes several steps in Redis and cannot be in a transaction",
                                   request.spec->name));
   return false;
 }
 
+/// It is not one request to Redis.
+bool RedisBackend::is_swept(const Route& route) const noexcept {
+  return route.tags == TagRole::sweeps || (route.tags == TagRole::walks && topology_.is_cluster());
+}
+
 /// False: the reason was appended to the reply.
 bool RedisBackend::may_tag(const Request& request, const Route& route) {
   if (route.tags == TagRole::none) return true;
-  Result<void> checked = TagRequests::check(request, route);
-  if (topology_.is_cluster() && request.spec != nullptr && is_about_tags(*request.spec, request.argv))
-    checked = Errc::not_supported_here;
+  const Result<void> checked = TagRequests::check(request, route);
   if (checked) return true;
   append_error(request.reply, checked.error());
   return false;
@@ -201,6 +211,7 @@ std::optional<Step> RedisBackend::read_from_replica(const Request& request, cons
 Step RedisBackend::forward(const Request& request, const Route& route) {
   const Caller& caller = request.caller;
   Lane& lane = lane_for(request, route);
+  if (const std::optional<Step> waits = tag_registrar_.take(request, route, lane)) return *waits;
   if (!lane.keeps_order(caller)) return Step::hold;
   if (const ByteView refusal = lane.refusal(); !refusal.empty()) return refuse(lane, request, refusal);
   if (!lane.has_room_for(caller)) return Step::hold;
@@ -212,6 +223,8 @@ Step RedisBackend::forward(const Request& request, const Route& route) {
   const bool is_replaced = tag_requests_.replaces(request, route);
   if (!topology_.is_single() || route.readonly || may_need_script || is_block || is_replaced)
     entry.errand = errands_.keep(request, entry.ticket);
+  if (is_replaced && topology_.is_cluster())
+    errands_[entry.errand].directory_epoch = tag_state_.directory.epoch();
   const bool may_need_gate = is_block && lane.block_guard() == Lane::BlockGuard::unknown;
   send(request, route, lane, entry);
   if (may_need_script) errands_[entry.errand].calls_known_script = true;
@@ -239,6 +252,7 @@ void RedisBackend::send(const Request& request, const Route& route, Lane& lane, 
   if (context_.caching && entry.writes) void_written(lane, request, route, entry);
   entry.scripted = route.tags == TagRole::own || tag_requests_.replaces(request, route);
   entry.hides = route.tags == TagRole::shows;
+  entry.flushes = topology_.is_cluster() && route.effect == Effect::all && is_flush(request.argv[0]);
   if (entry.scripted && !lane.knows_tag_scripts) teach_tag_scripts(lane);
   // Behind ASKING it must be the next command.
   const bool looks_itself = entry.scripted && route.key_rule != KeyRule::block;
@@ -257,7 +271,7 @@ void RedisBackend::send(const Request& request, const Route& route, Lane& lane, 
 void RedisBackend::send_one(const Request& request, const Route& route, Lane& lane, const InFlight& entry) {
   if (entry.scripted && joins_batch(request, route, lane)) return lane.expect_in_batch(entry);
   if (entry.scripted)
-    tag_requests_.append(request, route, lane.output());
+    tag_requests_.append(request, route, lane, lane.output());
   else
     lane.output().append(request.raw);
   lane.expect(entry);
@@ -297,7 +311,7 @@ void RedisBackend::send_block(const Request& request, const Route& route, Lane& 
   entry.index = blocks_.take();
   Block& block = blocks_[entry.index];
   Bytes replaced;
-  if (entry.scripted) tag_requests_.append(request, route, replaced);
+  if (entry.scripted) tag_requests_.append(request, route, lane, replaced);
   const ByteView behind_multi =
       (entry.scripted ? ByteView(replaced) : request.raw).substr(kBlockBegin.size());
   block = {.queued = route.queued, .bytes = behind_multi.size(), .guard = lane.block_guard()};
@@ -436,6 +450,8 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
 
 void RedisBackend::finish_forward(Lane& lane, const InFlight& entry, const Reply& reply) {
   if (entry.replies_left > 0) return;  // ASKING's
+  heed_promotions();
+  if (entry.flushes) tag_state_.directory.doubt();
   if (context_.caching && entry.writes) void_again(lane, entry, author_of(entry, reply));
   if (reply.type == '-' && lane.lease != nullptr && private_.redirects(lane, entry, reply)) return;
   if (reply.type == '-' && entry.scripted && goes_again(lane, entry, reply)) return;
@@ -443,12 +459,25 @@ void RedisBackend::finish_forward(Lane& lane, const InFlight& entry, const Reply
     const bool goes_on = reply.type == '-' && (retries_.redirects(lane, entry, reply) ||
                                                retries_.teaches_script(lane, entry, reply));
     if (goes_on) return;
+    heed_directory(entry);
     errands_.forget(entry.errand);
   }
   const std::optional<Bytes> shown =
       entry.hides ? without_names(reply.bytes, tag_state_.prefix) : std::nullopt;
   if (!entry.expired) answer(entry, shown ? Reply{*shown, '*', false, reply.took_us} : reply);
   if (lane.lease != nullptr) private_.answered(lane, entry, reply.type);
+}
+
+/// A new master may lack what the old one was told last.
+void RedisBackend::heed_promotions() {
+  if (std::exchange(promotions_, topology_.promotions()) != topology_.promotions())
+    tag_state_.directory.lose_master();
+}
+
+/// The slot of a write with tags was in the book when it was sent; it may have been lost since.
+void RedisBackend::heed_directory(const InFlight& entry) {
+  const std::uint32_t relied_on = errands_[entry.errand].directory_epoch;
+  if (relied_on != 0 && relied_on != tag_state_.directory.epoch()) tag_state_.directory.recheck();
 }
 
 /// Somebody has flushed the scripts, or Larder's user may not do something that is in the batch. True: the
@@ -519,7 +548,10 @@ void RedisBackend::on_push(Lane& lane, ByteView push) {
   ReplyCursor cursor(push);
   if (cursor.next().count < 2 || cursor.next().text != "invalidate") return;
   const ReplyCursor::Value keys = cursor.next();
-  if (keys.is_null()) return context_.keyspace.void_all();
+  if (keys.is_null()) {
+    if (topology_.is_cluster()) tag_state_.directory.doubt();
+    return context_.keyspace.void_all();
+  }
   for (std::int64_t left = keys.count; left > 0; --left)
     context_.keyspace.void_key_everywhere(cursor.next().text);
 }
@@ -591,6 +623,8 @@ void RedisBackend::on_doubt(Lane& lane) {
   }
   if (lane.is_own() && !lane.purpose().is_private && !lane.purpose().is_reader)
     commands_known_ = false;  // it may come back as another version
+  if (lane.is_own() && !lane.purpose().is_private && !lane.purpose().is_reader && topology_.is_cluster())
+    tag_state_.directory.lose_master();
 }
 
 /// What was changed meanwhile was not heard of. Other workers, which may not know yet that the node is back,
@@ -632,15 +666,16 @@ void RedisBackend::tick() {
   subscriptions_.tick();
   follower_ != nullptr ? follower_->tick(now_us) : cluster_.tick(now_us);
   users_.tick(now_us);
+  heed_promotions();
   tag_jobs_.tick(now_us);
   ask_about_tags(now_us);
 }
 
 /// Other Larders may have begun to use tags.
 void RedisBackend::ask_about_tags(std::int64_t now_us) {
-  if (now_us < asked_about_tags_us_ + kAskAboutTagsUs) return;
+  if (now_us < asked_about_tags_us_ + kAskAboutTagsUs || topology_.is_cluster()) return;
   asked_about_tags_us_ = now_us;
-  const std::string records = TagGroup(tag_state_.prefix).records();
+  const std::string records = TagGroup::of_database(tag_state_.prefix).records();
   topology_.for_each_node([&](const Node& node) {
     node.for_each_own_lane([&](Lane& lane) {
       if (!lane.is_ready() || tag_state_.in_use(lane.purpose().db)) return;
@@ -660,7 +695,7 @@ void RedisBackend::drain(std::function<void()> done) {
 
 void RedisBackend::finish_drain() {
   if (!drained_) return;
-  bool quiet = !retries_.any_waits() && tag_jobs_.is_quiet();
+  bool quiet = !retries_.any_waits() && tag_jobs_.is_quiet() && tag_registrar_.is_quiet();
   topology_.for_each_node([&quiet](const Node& node) { quiet = quiet && node.is_quiet(); });
   if (!quiet) return;
   topology_.for_each_node([](Node& node) { node.close(); });

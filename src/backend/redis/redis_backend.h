@@ -15,6 +15,7 @@
 #include "backend/redis/scripts.h"
 #include "backend/redis/subscriptions.h"
 #include "backend/redis/tag_jobs.h"
+#include "backend/redis/tag_registrar.h"
 #include "backend/redis/tag_requests.h"
 #include "backend/redis/users.h"
 
@@ -92,6 +93,9 @@ class RedisBackend final : public Backend,
   void tidy(const Request& request, const Route& route, Lane& lane);
   [[nodiscard]] bool goes_again(Lane& lane, const InFlight& entry, const Reply& reply);
   void ask_about_tags(std::int64_t now_us);
+  [[nodiscard]] bool is_swept(const Route& route) const noexcept;
+  void heed_promotions();
+  void heed_directory(const InFlight& entry);
 
   // --- TagHost ---
   [[nodiscard]] Step send_own(const Request& request, const Route& route) override {
@@ -151,7 +155,9 @@ class RedisBackend final : public Backend,
   PrivateRequests private_;
   Subscriptions subscriptions_;
   TagRequests tag_requests_;
+  TagRegistrar tag_registrar_;
   TagJobs tag_jobs_;
+  std::uint32_t promotions_ = 0;  ///< of masters, that were heeded
   std::int64_t asked_about_tags_us_ = 0;
   std::vector<KeyRef> keys_;  ///< room for one request's keys
   /// A transaction under way.

@@ -28,8 +28,10 @@ bool cannot_read_now(ByteView error) noexcept {
 }  // namespace
 
 bool Retries::redirects(Lane& lane, const InFlight& entry, const Reply& reply) {
-  const Redirect redirect = parse_redirect(reply.bytes, lane.host());
+  Redirect redirect = parse_redirect(reply.bytes, lane.host());
   if (topology_.is_single()) return false;
+  // The scripts of tags run where a slot is as a whole.
+  if (redirect.kind == Redirect::Kind::ask && entry.scripted) redirect.kind = Redirect::Kind::try_again;
   if (lane.purpose().is_reader && cannot_read_now(reply.bytes)) {
     for_each_errand(entry, [&](std::uint32_t errand) { ask_master(errand, reply.bytes); });
     return true;
@@ -208,6 +210,10 @@ Step Retries::refuse(const Request& request, ByteView refusal) {
   refresher_.hurry();
   park(errand, kPauseUs, refusal);
   return Step::pending;
+}
+
+void Retries::begin(std::uint32_t errand) {
+  if (!try_again(errand, std::nullopt, Hop::plain)) park(errand, kPauseUs, "ERR Redis cannot be reached");
 }
 
 void Retries::replay(Occasion occasion) {

@@ -72,6 +72,12 @@ class Retries {
   /// A node cannot be reached: the request waits for better times.
   [[nodiscard]] Step refuse(const Request& request, ByteView refusal);
 
+  /// A kept request is sent for the first time, or waits for better times.
+  void begin(std::uint32_t errand);
+
+  /// A kept request is answered with the reason why it cannot be run.
+  void give_up(std::uint32_t errand, ByteView problem) { answer(errand, problem); }
+
   /// What waits is sent again in its order, or answered when its time is over.
   void replay(Occasion occasion);
 

@@ -18,39 +18,10 @@ constexpr std::int64_t kRepeatUs = 200'000;  // between attempts of what could n
 constexpr std::int64_t kPruneUs = 100'000;
 constexpr ByteView kRecordsAStep = "200";
 
-/// A call of a script has its first key there.
-constexpr KeyRange kScriptKey = {3, 3, 1};
+constexpr std::size_t kPruners = 32;  // in a cluster: each has a share of the slots
+constexpr int kMostRounds = 3;        // of a sweep that is disturbed by the loss of masters
 
 }  // namespace
-
-/// A request of Larder's own, answered into a buffer.
-class OwnCaller : public Caller {
- public:
-  Ticket defer() override { return 0; }
-  ReplyWriter reply_to(Ticket) override { return {reply_, protocol_}; }
-  [[nodiscard]] std::size_t pending() const noexcept override { return 0; }
-  [[nodiscard]] bool may_hold() const noexcept override { return false; }
-
- protected:
-  /// Sends a call; true when it was answered at once.
-  [[nodiscard]] bool ask(TagHost& host, TagScript script, std::span<const ByteView> keys,
-                         std::span<const ByteView> arguments) {
-    raw_.clear();
-    reply_.clear();
-    TagRequests::append_call(script, keys, arguments, raw_);
-    RequestParser parser;
-    static_cast<void>(parser.parse(raw_, {.max_bulk_bytes = INT64_MAX}));
-    ReplyWriter writer(reply_, protocol_);
-    Route route;
-    route.effect = Effect::none;
-    route.scalar_reply = true;
-    route.keys = kScriptKey;
-    route.tags = TagRole::own;
-    return host.send_own({nullptr, parser.argv(), raw_, 0, *this, writer}, route) == Step::done;
-  }
-
-  Bytes raw_, reply_;
-};
 
 // --- a sweep ---
 
@@ -61,12 +32,12 @@ class TagSweep::Walk final : public OwnCaller {
     acts_as = sweep.plan_.user;
   }
 
-  [[nodiscard]] bool is_free() const noexcept { return records_.empty(); }
+  [[nodiscard]] bool is_free() const noexcept { return keys_.empty(); }
 
   void start(const TagGroup& group) {
     group_ = &group;
     is_clean_ = true;
-    records_ = group.records();
+    keys_ = group.own_keys();
     begin_pass();
     go_on();
   }
@@ -106,13 +77,13 @@ class TagSweep::Walk final : public OwnCaller {
                                     moves_.empty() && has_more_tags ? ByteView("start") : ByteView(moves_),
                                     query().tags[tag_]};
     if (needs_all) arguments.insert(arguments.end(), query().tags.begin() + 1, query().tags.end());
-    const ByteView key = records_;
-    return ask(sweep_.host_, TagScript::sweep, {&key, 1}, arguments);
+    const std::vector<ByteView> keys(keys_.begin(), keys_.end());
+    return call(sweep_.host_, TagScript::sweep, keys, arguments);
   }
 
   /// True when the group needs another step.
   [[nodiscard]] bool take_step() {
-    ReplyCursor reply(reply_);
+    ReplyCursor reply(this->reply());
     const ReplyCursor::Value head = reply.next();
     if (head.is_error() || head.count != 6) {
       if (head.text.starts_with("NOSCRIPT") && ++attempts_ < kMostAttempts) return true;
@@ -139,16 +110,16 @@ class TagSweep::Walk final : public OwnCaller {
   [[nodiscard]] bool end(ByteView error) {
     const Bytes why(error);
     if (!is_clean_) sweep_.unclean_.push_back(*group_);
-    records_.clear();
+    keys_.clear();
     sweep_.walked(why);
     return false;
   }
 
   TagSweep& sweep_;
   const TagGroup* group_ = nullptr;
-  bool is_clean_ = true;  ///< nothing is left to be done behind the reply
-  std::string records_;   ///< of the group that it walks through; empty: none
-  std::size_t tag_ = 0;   ///< of the query: whose index, and those below it, are walked through
+  bool is_clean_ = true;           ///< nothing is left to be done behind the reply
+  std::vector<std::string> keys_;  ///< of the group that it walks through; empty: none
+  std::size_t tag_ = 0;            ///< of the query: whose index, and those below it, are walked through
   Bytes place_, cursor_, moves_;
   bool disturbed_ = false;  ///< something moved in this pass
   int attempts_ = 0;
@@ -163,8 +134,9 @@ TagSweep::~TagSweep() {
   state_.running.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void TagSweep::start() {
-  const std::size_t walks = std::min(kWalksAtOnce, plan_.groups.size());
+void TagSweep::start(std::vector<TagGroup> groups) {
+  groups_ = std::move(groups);
+  const std::size_t walks = std::min(kWalksAtOnce, groups_.size());
   for (std::size_t i = 0; i < walks; ++i) walks_.push_back(std::make_unique<Walk>(*this));
   start_walks();
 }
@@ -175,9 +147,9 @@ void TagSweep::start_walks() {
   for (bool again = true; again;) {
     again = false;
     for (const auto& walk : walks_) {
-      if (!walk->is_free() || next_group_ == plan_.groups.size() || !outcome_.error.empty()) continue;
+      if (!walk->is_free() || next_group_ == groups_.size() || !outcome_.error.empty()) continue;
       ++open_;
-      walk->start(plan_.groups[next_group_++]);
+      walk->start(groups_[next_group_++]);
       again |= walk->is_free();
     }
   }
@@ -193,7 +165,7 @@ void TagSweep::start_walks() {
 void TagSweep::clean_up() {
   if (unclean_.empty() || !outcome_.error.empty()) return;
   plan_.aim = TagAim::clean;
-  plan_.groups = std::exchange(unclean_, {});
+  groups_ = std::exchange(unclean_, {});
   next_group_ = 0;
   start_walks();
 }
@@ -208,13 +180,14 @@ void TagSweep::walked(const Bytes& error) {
 
 class TagJobs::Pruner final : public OwnCaller {
  public:
-  Pruner(TagState& state, TagHost& host) : state_(state), host_(host) {}
+  /// Of a cluster's slots it has every `share`th, from the `first` on.
+  Pruner(TagState& state, const Topology& topology, TagHost& host, std::size_t first, std::size_t share)
+      : state_(state), topology_(topology), host_(host), slot_(first), first_(first), share_(share) {}
 
   void tick(std::int64_t now_us) {
     if (busy_ || now_us < next_us_) return;
     next_us_ = now_us + kPruneUs;
-    if (cursor_ == "0") next_db();
-    if (!state_.in_use(db_)) return;
+    if (topology_.is_cluster() ? !find_slot() : first_ > 0 || !find_db()) return;
     busy_ = true;
     if (ask_step()) take();
   }
@@ -222,23 +195,38 @@ class TagJobs::Pruner final : public OwnCaller {
   void finish(Ticket) override { take(); }
 
  private:
-  void next_db() {
+  [[nodiscard]] bool find_db() {
+    if (cursor_ != "0") return state_.in_use(db_);
     constexpr int kDatabases = 64;
     for (int tries = 0; tries < kDatabases; ++tries) {
       db_ = (db_ + 1) % kDatabases;
-      if (state_.in_use(db_)) return;
+      if (state_.in_use(db_)) return true;
     }
+    return false;
+  }
+
+  [[nodiscard]] bool find_slot() {
+    if (cursor_ != "0") return true;
+    for (std::size_t tries = 0; tries < kHashSlots / share_; ++tries) {
+      slot_ += share_;
+      if (slot_ >= kHashSlots) slot_ = first_;
+      if (state_.directory.knows({TagDirectory::kEverything, static_cast<std::uint16_t>(slot_)})) return true;
+    }
+    return false;
   }
 
   [[nodiscard]] bool ask_step() {
-    const std::string records = TagGroup(state_.prefix).records();
-    const ByteView key = records;
-    return ask(host_, TagScript::prune, {&key, 1}, std::to_array<ByteView>({cursor_, kRecordsAStep}));
+    const TagGroup group = topology_.is_cluster()
+                               ? TagGroup::of_slot(state_.prefix, static_cast<std::uint16_t>(slot_))
+                               : TagGroup::of_database(state_.prefix);
+    const std::vector<std::string> names = group.own_keys();
+    const std::vector<ByteView> keys(names.begin(), names.end());
+    return call(host_, TagScript::prune, keys, std::to_array<ByteView>({cursor_, kRecordsAStep}));
   }
 
   void take() {
     busy_ = false;
-    ReplyCursor reply(reply_);
+    ReplyCursor reply(this->reply());
     const ReplyCursor::Value head = reply.next();
     if (head.count != 3) {
       cursor_ = "0";
@@ -254,7 +242,10 @@ class TagJobs::Pruner final : public OwnCaller {
   }
 
   TagState& state_;
+  const Topology& topology_;
   TagHost& host_;
+  std::size_t slot_;
+  const std::size_t first_, share_;
   Bytes cursor_ = "0";
   bool busy_ = false;
   std::int64_t next_us_ = 0;
@@ -262,14 +253,19 @@ class TagJobs::Pruner final : public OwnCaller {
 
 // --- what workers do ---
 
-TagJobs::TagJobs(const NodeContext& context, TagState& state, TagHost& host)
-    : context_(context), state_(state), host_(host) {
-  if (context.worker == 0) pruner_ = std::make_unique<Pruner>(state, host);
+TagJobs::TagJobs(const NodeContext& context, TagState& state, Topology& topology, TagRegistrar& registrar,
+                 TagHost& host)
+    : context_(context), state_(state), topology_(topology), host_(host) {
+  if (context.worker != 0) return;
+  for (std::size_t i = 0; i < kPruners; ++i)
+    pruners_.push_back(std::make_unique<Pruner>(state, topology, host, i, kPruners));
+  census_ = std::make_unique<TagCensus>(state, registrar, host);
 }
 
 TagJobs::~TagJobs() = default;
 
 Step TagJobs::run(const Request& request) {
+  if (request.spec->name == "tagkeys") return list(request);
   return request.spec->name == "tagcount" ? count(request) : invalidate(request);
 }
 
@@ -279,8 +275,7 @@ Step TagJobs::count(const Request& request) {
     append_error(request.reply, query.error());
     return Step::done;
   }
-  return start(request,
-               {std::move(*query), TagAim::count, request.caller.db(), request.caller.acts_as, groups()});
+  return start(request, {std::move(*query), TagAim::count, request.caller.db(), request.caller.acts_as});
 }
 
 Step TagJobs::invalidate(const Request& request) {
@@ -296,8 +291,7 @@ Step TagJobs::invalidate(const Request& request) {
     request.reply.integer(0);
     return Step::done;
   }
-  return start(request, {std::move(words->query), TagAim::drop, request.caller.db(), request.caller.acts_as,
-                         groups()});
+  return start(request, {std::move(words->query), TagAim::drop, request.caller.db(), request.caller.acts_as});
 }
 
 /// It starts when all that its client has asked before is answered, and what follows waits for it.
@@ -308,27 +302,110 @@ Step TagJobs::start(const Request& request, TagSweep::Plan plan) {
   const bool drops = plan.aim == TagAim::drop;
   const bool may_repeat = drops && plan.user == nullptr;
   PendingInvalidations::Entry entry{plan.db, plan.query};
-  auto done = [this, &caller, ticket, drops, may_repeat, entry](const TagSweep::Outcome& outcome) {
-    ReplyWriter reply = caller.reply_to(ticket);
-    if (outcome.error.empty()) {
-      reply.integer(outcome.count);
-    } else {
-      if (drops) context_.keyspace.void_all();
-      if (may_repeat) state_.pending.add(entry);
-      reply.error(outcome.error);
-    }
-    caller.finish(ticket);
-  };
-  sweeps_.push_back(std::make_unique<TagSweep>(context_, state_, host_, std::move(plan), std::move(done)));
-  sweeps_.back()->start();
+  launch(std::move(plan),
+         [this, &caller, ticket, drops, may_repeat, entry](const TagSweep::Outcome& outcome) {
+           ReplyWriter reply = caller.reply_to(ticket);
+           if (outcome.error.empty()) {
+             reply.integer(outcome.count);
+           } else {
+             if (drops) context_.keyspace.void_all();
+             if (may_repeat) state_.pending.add(entry);
+             reply.error(outcome.error);
+           }
+           caller.finish(ticket);
+         });
   return Step::blocking;
 }
 
+Step TagJobs::list(const Request& request) {
+  Result<TagKeysArguments> words = parse_tagkeys(request.argv);
+  if (!words) {
+    append_error(request.reply, words.error());
+    return Step::done;
+  }
+  if (request.caller.pending() > 0) return Step::hold;
+  Caller& caller = request.caller;
+  const Ticket ticket = caller.defer();
+  List& list = *lists_.emplace_back(std::make_unique<List>());
+  const auto tell = [&caller, ticket, &list](const TagListing::Outcome& outcome) {
+    ReplyWriter reply = caller.reply_to(ticket);
+    list.over = true;
+    if (!outcome.error.empty()) {
+      reply.error(outcome.error);
+    } else {
+      reply.begin_array(2);
+      reply.bulk(std::to_string(outcome.cursor));
+      reply.begin_array(outcome.keys.size());
+      for (const Bytes& key : outcome.keys) reply.bulk(key);
+    }
+    caller.finish(ticket);
+  };
+  list.listing = std::make_unique<TagListing>(state_, host_, *words, caller.acts_as, tell);
+  list.survey = std::make_unique<TagSurvey>(state_, host_, words->query,
+                                            [&list, tell](const TagSurvey::Slots& slots, ByteView error) {
+                                              if (error.empty()) return list.listing->start(slots);
+                                              tell({.error = Bytes(error)});
+                                            });
+  list.survey->start();
+  return Step::blocking;
+}
+
+void TagJobs::launch(TagSweep::Plan plan, TagSweep::Done done) {
+  jobs_.push_back(std::make_unique<Job>(Job{.plan = std::move(plan), .done = std::move(done)}));
+  begin(*jobs_.back());
+}
+
+void TagJobs::begin(Job& job) {
+  job.stage = Job::Stage::running;
+  if (!topology_.is_cluster()) return sweep(job, {TagGroup::of_database(state_.prefix)});
+  job.losses = state_.directory.losses();
+  ++job.rounds;
+  job.survey = std::make_unique<TagSurvey>(state_, host_, job.plan.query,
+                                           [this, &job](const TagSurvey::Slots& slots, ByteView error) {
+                                             if (!error.empty()) return swept(job, {.error = Bytes(error)});
+                                             std::vector<TagGroup> groups;
+                                             groups.reserve(slots.size());
+                                             for (const std::uint16_t slot : slots)
+                                               groups.push_back(TagGroup::of_slot(state_.prefix, slot));
+                                             sweep(job, std::move(groups));
+                                           });
+  job.survey->start();
+}
+
+void TagJobs::sweep(Job& job, std::vector<TagGroup> groups) {
+  job.sweep =
+      std::make_unique<TagSweep>(context_, state_, host_, job.plan,
+                                 [this, &job](const TagSweep::Outcome& outcome) { swept(job, outcome); });
+  job.sweep->start(std::move(groups));
+}
+
+/// What was deleted on a master that is lost may be there again on the one that takes its place.
+void TagJobs::swept(Job& job, const TagSweep::Outcome& outcome) {
+  const bool is_doubtful =
+      topology_.is_cluster() && job.plan.aim == TagAim::drop && job.losses != state_.directory.losses();
+  TagSweep::Outcome whole = outcome;
+  whole.count += job.count;
+  if (outcome.error.empty() && is_doubtful) {
+    job.count = whole.count;
+    job.stage = Job::Stage::again;
+    if (job.rounds < kMostRounds) return;
+    whole.error = "ERR masters of the cluster were lost while the keys were deleted";
+  }
+  job.stage = Job::Stage::over;
+  job.done(whole);
+}
+
 void TagJobs::tick(std::int64_t now_us) {
-  std::erase_if(sweeps_, [](const auto& sweep) { return sweep->is_done(); });
+  std::erase_if(jobs_, [](const auto& job) {
+    return job->stage == Job::Stage::over && (job->sweep == nullptr || job->sweep->is_done());
+  });
+  std::erase_if(lists_, [](const auto& list) { return list->over; });
+  for (std::size_t i = 0; i < jobs_.size(); ++i)
+    if (Job& job = *jobs_[i]; job.stage == Job::Stage::again && job.sweep->is_done()) begin(job);
   if (context_.worker != 0) return;
   repeat_pending(now_us);
-  pruner_->tick(now_us);
+  for (const auto& pruner : pruners_) pruner->tick(now_us);
+  if (topology_.is_cluster()) census_->tick(now_us);
 }
 
 /// What is left for later is not many at once: a Redis that comes back has enough to do.
@@ -337,8 +414,8 @@ void TagJobs::repeat_pending(std::int64_t now_us) {
   std::optional<PendingInvalidations::Entry> entry = state_.pending.first();
   if (!entry) return;
   repeating_ = true;
-  TagSweep::Plan plan{entry->query, TagAim::drop, entry->db, nullptr, groups()};
-  auto done = [this, entry = *std::move(entry)](const TagSweep::Outcome& outcome) {
+  TagSweep::Plan plan{entry->query, TagAim::drop, entry->db, nullptr};
+  launch(std::move(plan), [this, entry = *std::move(entry)](const TagSweep::Outcome& outcome) {
     repeating_ = false;
     if (outcome.error.empty()) {
       state_.pending.remove(entry);
@@ -346,9 +423,7 @@ void TagJobs::repeat_pending(std::int64_t now_us) {
       context_.keyspace.void_all();
       repeat_us_ = steady_now_us() + kRepeatUs;
     }
-  };
-  sweeps_.push_back(std::make_unique<TagSweep>(context_, state_, host_, std::move(plan), std::move(done)));
-  sweeps_.back()->start();
+  });
 }
 
 }  // namespace larder::redis

@@ -7,21 +7,17 @@
 
 #include "backend/redis/known_commands.h"
 #include "backend/redis/lane.h"
+#include "backend/redis/tag_caller.h"
+#include "backend/redis/tag_census.h"
+#include "backend/redis/tag_listing.h"
 #include "backend/redis/tag_names.h"
+#include "backend/redis/tag_registrar.h"
 #include "backend/redis/tag_state.h"
+#include "backend/redis/tag_survey.h"
 #include "backend/redis/topology.h"
 #include "command/tags.h"
 
 namespace larder::redis {
-
-/// Sends a request of Larder's own.
-class TagHost {
- public:
-  [[nodiscard]] virtual Step send_own(const Request& request, const Route& route) = 0;
-
- protected:
-  ~TagHost() = default;
-};
 
 /// What a query about tags is for.
 enum class TagAim : std::uint8_t {
@@ -45,7 +41,6 @@ class TagSweep {
     TagAim aim = TagAim::drop;
     int db = 0;
     std::shared_ptr<const UpstreamUser> user{};  ///< null: Larder's own
-    std::vector<TagGroup> groups;
   };
 
   /// What became of it.
@@ -58,7 +53,7 @@ class TagSweep {
   TagSweep(const NodeContext& context, TagState& state, TagHost& host, Plan plan, Done done);
   ~TagSweep();
 
-  void start();
+  void start(std::vector<TagGroup> groups);
   [[nodiscard]] bool is_done() const noexcept { return done_ == nullptr && open_ == 0; }
 
  private:
@@ -72,6 +67,7 @@ class TagSweep {
   TagState& state_;
   TagHost& host_;
   Plan plan_;
+  std::vector<TagGroup> groups_;
   Done done_;                      ///< null: it was called
   std::vector<TagGroup> unclean_;  ///< where keys were dropped and their bookkeeping is still there
   std::vector<std::unique_ptr<Walk>> walks_;
@@ -86,32 +82,59 @@ class TagSweep {
 /// Thread: one worker; `state` is shared with the others.
 class TagJobs {
  public:
-  TagJobs(const NodeContext& context, TagState& state, TagHost& host);
+  TagJobs(const NodeContext& context, TagState& state, Topology& topology, TagRegistrar& registrar,
+          TagHost& host);
   ~TagJobs();
 
-  /// TAGINVALIDATE and TAGCOUNT.
+  /// TAGINVALIDATE and TAGCOUNT; in a cluster TAGKEYS too.
   [[nodiscard]] Step run(const Request& request);
 
   void tick(std::int64_t now_us);
 
-  [[nodiscard]] bool is_quiet() const noexcept { return sweeps_.empty(); }
+  [[nodiscard]] bool is_quiet() const noexcept {
+    return jobs_.empty() && lists_.empty() && (census_ == nullptr || census_->is_quiet());
+  }
 
  private:
   class Pruner;
 
+  /// A sweep and what it needs to know. Life: until tick() after it has told, as its parts are callers.
+  struct Job {
+    TagSweep::Plan plan;
+    TagSweep::Done done;
+    std::unique_ptr<TagSurvey> survey{};
+    std::unique_ptr<TagSweep> sweep{};
+    std::int64_t count = 0;  ///< of the rounds before this one
+    int rounds = 0;
+    std::uint32_t losses = 0;  ///< of masters, when this round began
+    enum class Stage : std::uint8_t { running, again, over } stage = Stage::running;
+  };
+  struct List {
+    std::unique_ptr<TagSurvey> survey;
+    std::unique_ptr<TagListing> listing;
+    bool over = false;
+  };
+
   [[nodiscard]] Step invalidate(const Request& request);
   [[nodiscard]] Step count(const Request& request);
+  [[nodiscard]] Step list(const Request& request);
   [[nodiscard]] Step start(const Request& request, TagSweep::Plan plan);
+  void launch(TagSweep::Plan plan, TagSweep::Done done);
+  void begin(Job& job);
+  void sweep(Job& job, std::vector<TagGroup> groups);
+  void swept(Job& job, const TagSweep::Outcome& outcome);
   void repeat_pending(std::int64_t now_us);
-  [[nodiscard]] std::vector<TagGroup> groups() const { return {TagGroup(state_.prefix)}; }
 
   const NodeContext& context_;
   TagState& state_;
+  Topology& topology_;
   TagHost& host_;
-  std::vector<std::unique_ptr<TagSweep>> sweeps_;
+  std::vector<std::unique_ptr<Job>> jobs_;
+  std::vector<std::unique_ptr<List>> lists_;
   bool repeating_ = false;
   std::int64_t repeat_us_ = 0;
-  std::unique_ptr<Pruner> pruner_;
+  std::vector<std::unique_ptr<Pruner>> pruners_;  ///< of the first worker
+  std::unique_ptr<TagCensus> census_;             ///< of the first worker
 };
 
 }  // namespace larder::redis

@@ -14,9 +14,6 @@
 namespace larder::redis {
 namespace {
 
-// TAGKEYS: a step of more would hold Redis for too long.
-constexpr std::size_t kMostKeysAStep = 2000;
-
 /// These stand for commands of Redis that know nothing of tags: they work whatever scripts Redis has
 /// forgotten.
 bool goes_whole(TagScript script) noexcept {
@@ -24,6 +21,7 @@ bool goes_whole(TagScript script) noexcept {
     case TagScript::carry:
     case TagScript::move:
     case TagScript::size:
+    case TagScript::sizes:
     case TagScript::pick:
       return true;
     default:
@@ -74,7 +72,6 @@ Result<void> TagRequests::check(const Request& request, const Route& route) {
 }
 
 bool TagRequests::replaces(const Request& request, const Route& route) const {
-  if (topology_.is_cluster()) return false;
   switch (route.tags) {
     case TagRole::sets:
       return is_about_tags(*request.spec, request.argv);
@@ -98,12 +95,18 @@ bool TagRequests::replaces(const Request& request, const Route& route) const {
 
 bool TagRequests::joins(const Request& request, const Route& route, TagBatch& batch) {
   if (route.tags != TagRole::sets || topology_.is_cluster()) return false;
-  if (!batch.take(request, TagGroup(state_.prefix))) return false;
+  if (!batch.take(request, TagGroup::of_database(state_.prefix))) return false;
   state_.use(request.caller.db());
   return true;
 }
 
-void TagRequests::append(const Request& request, const Route& route, Bytes& out) {
+/// Of the key's slot in a cluster, of the database otherwise.
+TagGroup TagRequests::group_of(ByteView key) const {
+  return topology_.is_cluster() ? TagGroup::of_slot(state_.prefix, hash_slot(key))
+                                : TagGroup::of_database(state_.prefix);
+}
+
+void TagRequests::append(const Request& request, const Route& route, const Lane& lane, Bytes& out) {
   const ByteView prefix = state_.prefix;
   if (route.tags == TagRole::sets || route.tags == TagRole::adds) state_.use(request.caller.db());
   switch (route.tags) {
@@ -122,12 +125,11 @@ void TagRequests::append(const Request& request, const Route& route, Bytes& out)
     case TagRole::moves:
       return append_move(request, out);
     case TagRole::sizes:
-      return append_call(TagScript::size, {}, std::to_array<ByteView>({TagGroup(state_.prefix).records()}),
-                         out);
+      return append_sizes(lane, out);
     case TagRole::picks:
       return append_call(TagScript::pick, {}, {&prefix, 1}, out);
     case TagRole::block:
-      return append_block(request, out);
+      return append_block(request, lane, out);
     default:
       out.append(request.raw);
   }
@@ -148,8 +150,8 @@ void TagRequests::append_set(const Request& request, Bytes& out) {
   const Result<WriteOptions> options = parse_set_options(request.argv.subspan(3));
   const std::span<const ByteView> words = *options->tags;
   const Result<TagSet> tags = TagSet::parse(words);
-  const TagGroup group = TagGroup(state_.prefix);
-  names_ = {group.records()};
+  const TagGroup group = group_of(request.argv[1]);
+  names_ = {group.handle()};
   for (const Bytes& tag : *tags) names_.push_back(group.index(tag));
   keys_ = {request.argv[1]};
   keys_.insert(keys_.end(), names_.begin(), names_.end());
@@ -165,11 +167,11 @@ void TagRequests::append_set(const Request& request, Bytes& out) {
 
 /// TAGADD, TAGREM, TAGLIST.
 void TagRequests::append_change(const Request& request, TagScript script, Bytes& out) {
-  const TagGroup group = TagGroup(state_.prefix);
-  const std::string records = group.records();
+  const TagGroup group = group_of(request.argv[1]);
+  const std::string handle = group.handle();
   const std::string most = std::to_string(kMaxTagsOfKey);
   names_.clear();
-  keys_ = {request.argv[1], records};
+  keys_ = {request.argv[1], handle};
   arguments_.clear();
   const Result<TagSet> tags = TagSet::parse(request.argv.subspan(2));
   if (script == TagScript::add) {
@@ -183,24 +185,24 @@ void TagRequests::append_change(const Request& request, TagScript script, Bytes&
 
 void TagRequests::append_carry(const Request& request, Bytes& out) {
   const auto argv = request.argv;
-  const std::string records = TagGroup(state_.prefix).records();
+  const std::string handle = group_of(argv[1]).handle();
   const std::string name = upper(request.spec->name);
-  keys_ = {argv[1], argv[2], records};
+  keys_ = {argv[1], argv[2], handle};
   arguments_ = {copy_target(argv.subspan(3)), name};
   arguments_.insert(arguments_.end(), argv.begin() + 3, argv.end());
   append_call(TagScript::carry, keys_, arguments_, out);
 }
 
 void TagRequests::append_move(const Request& request, Bytes& out) {
-  const std::string records = TagGroup(state_.prefix).records();
-  keys_ = {request.argv[1], records};
+  const std::string handle = group_of(request.argv[1]).handle();
+  keys_ = {request.argv[1], handle};
   arguments_ = {request.argv[2]};
   append_call(TagScript::move, keys_, arguments_, out);
 }
 
 void TagRequests::append_keys(const Request& request, Bytes& out) {
   const Result<TagKeysArguments> words = parse_tagkeys(request.argv);
-  const std::string records = TagGroup(state_.prefix).records();
+  const std::string records = TagGroup::of_database(state_.prefix).records();
   const std::string cursor = std::to_string(words->cursor);
   const std::string count = std::to_string(std::min(words->count, kMostKeysAStep));
   keys_ = {records};
@@ -209,12 +211,29 @@ void TagRequests::append_keys(const Request& request, Bytes& out) {
   append_call(TagScript::keys, keys_, arguments_, out);
 }
 
-void TagRequests::append_block(const Request& request, Bytes& out) {
+/// In a cluster a node is told which of its slots have bookkeeping.
+void TagRequests::append_sizes(const Lane& lane, Bytes& out) {
+  arguments_.clear();
+  if (!topology_.is_cluster()) {
+    const std::string records = TagGroup::of_database(state_.prefix).records();
+    return append_call(TagScript::size, {}, std::to_array<ByteView>({records}), out);
+  }
+  names_.clear();
+  for (std::uint16_t slot = 0; slot < kHashSlots; ++slot)
+    if ((state_.directory.knows({TagDirectory::kEverything, slot}) ||
+         slot == TagDirectory::kEverythingsSlot) &&
+        topology_.node_of_slot(slot).label() == lane.label())
+      names_.push_back(TagGroup::of_slot(state_.prefix, slot).begin());
+  arguments_.assign(names_.begin(), names_.end());
+  append_call(TagScript::sizes, {}, arguments_, out);
+}
+
+void TagRequests::append_block(const Request& request, const Lane& lane, Bytes& out) {
   out.append(kBlockBegin);
   for_each_queued(request, [&](const Request& queued) {
     const Route route = commands_.route(queued);
     if (replaces(queued, route))
-      append(queued, route, out);
+      append(queued, route, lane, out);
     else
       out.append(queued.raw);
   });
@@ -225,8 +244,8 @@ bool TagRequests::append_tidy(const Request& request, const Route& route, Bytes&
   std::vector<ByteView> written;
   commands_.append_keys(request, route, written);
   if (written.empty()) return false;
-  const std::string records = TagGroup(state_.prefix).records();
-  keys_ = {records};
+  const std::string handle = group_of(written.front()).handle();
+  keys_ = {handle};
   keys_.insert(keys_.end(), written.begin(), written.end());
   append_call(TagScript::tidy, keys_, {}, out);
   return true;

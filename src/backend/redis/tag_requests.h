@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/redis/known_commands.h"
+#include "backend/redis/lane.h"
 #include "backend/redis/tag_batch.h"
 #include "backend/redis/tag_names.h"
 #include "backend/redis/tag_scripts.h"
@@ -11,6 +12,9 @@
 #include "backend/redis/topology.h"
 
 namespace larder::redis {
+
+/// Of one call of TAGKEYS: more would hold Redis for too long.
+inline constexpr std::size_t kMostKeysAStep = 2000;
 
 /// What Redis gets in place of the requests that have to do with tags.
 ///
@@ -21,7 +25,7 @@ namespace larder::redis {
 /// Thread: one worker; `state` is shared with the others.
 class TagRequests {
  public:
-  TagRequests(TagState& state, const KnownCommands& commands, const Topology& topology)
+  TagRequests(TagState& state, const KnownCommands& commands, Topology& topology)
       : state_(state), commands_(commands), topology_(topology) {}
 
   /// Errors: what is wrong with the words about tags, which Redis would not understand.
@@ -33,9 +37,9 @@ class TagRequests {
   /// Puts a request that replaces() means into a batch; false: it goes alone.
   [[nodiscard]] bool joins(const Request& request, const Route& route, TagBatch& batch);
 
-  /// Appends what Redis gets. Shape: the request is one that replaces() means; one reply will come for
-  /// each of its own, of the same kind.
-  void append(const Request& request, const Route& route, Bytes& out);
+  /// Appends what Redis gets on `lane`. Shape: the request is one that replaces() means; one reply will come
+  /// for each of its own, of the same kind.
+  void append(const Request& request, const Route& route, const Lane& lane, Bytes& out);
 
   /// Appends a request that forgets the tags of those of the keys that are gone; false when there is no need.
   [[nodiscard]] bool append_tidy(const Request& request, const Route& route, Bytes& out);
@@ -50,11 +54,13 @@ class TagRequests {
   void append_carry(const Request& request, Bytes& out);
   void append_move(const Request& request, Bytes& out);
   void append_keys(const Request& request, Bytes& out);
-  void append_block(const Request& request, Bytes& out);
+  void append_sizes(const Lane& lane, Bytes& out);
+  void append_block(const Request& request, const Lane& lane, Bytes& out);
+  [[nodiscard]] TagGroup group_of(ByteView key) const;
 
   TagState& state_;
   const KnownCommands& commands_;
-  const Topology& topology_;
+  Topology& topology_;
   std::vector<std::string> names_;  ///< room for one request's
   std::vector<ByteView> keys_, arguments_;
 };

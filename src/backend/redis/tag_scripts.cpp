@@ -91,7 +91,8 @@ end
 )";
 
 /// What is written again with the tags that it has goes no further than this.
-constexpr ByteView kSet = R"(local key, records, record, when = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+constexpr ByteView kSet = R"(
+local key, record, when = KEYS[1], ARGV[1], ARGV[2]
 local old = redis.call('HGET', records, key)
 local reply = redis.pcall('SET', key, unpack(ARGV, 3))
 if type(reply) == 'table' and reply.err then return reply end
@@ -216,7 +217,8 @@ moved()
 return removed
 )";
 
-constexpr ByteView kList = R"(local record = redis.call('HGET', KEYS[2], KEYS[1])
+constexpr ByteView kList = R"(
+local record = redis.call('HGET', records, KEYS[1])
 if not record or redis.call('EXISTS', KEYS[1]) == 0 then return {} end
 return cmsgpack.unpack(record)
 )";
@@ -403,6 +405,16 @@ constexpr ByteView kSize = R"(
 return call('DBSIZE') - call('EXISTS', records, registry, moves) - call('ZCARD', registry)
 )";
 
+/// The same of a node of a cluster, which has several groups.
+constexpr ByteView kSizes = R"(local size = redis.call('DBSIZE')
+for _, group in ipairs(ARGV) do
+  local tags = redis.pcall('ZCARD', group .. 't')
+  local others = redis.pcall('EXISTS', group .. 'r', group .. 't', group .. 'c', group .. 'd', group .. 's')
+  if type(tags) == 'number' and type(others) == 'number' then size = size - tags - others end
+end
+return size
+)";
+
 constexpr ByteView kPick = R"(local prefix = ARGV[1]
 for n = 1, 1000 do
   local key = redis.call('RANDOMKEY')
@@ -414,9 +426,9 @@ end
 return false
 )";
 
-constexpr ByteView kRecordsFirst = "local records = KEYS[1]\n";
-constexpr ByteView kRecordsSecond = "local records = KEYS[2]\n";
-constexpr ByteView kRecordsThird = "local records = KEYS[3]\n";
+constexpr ByteView kRecordsFirst = "local records = string.sub(KEYS[1], 1, -2) .. 'r'\n";
+constexpr ByteView kRecordsSecond = "local records = string.sub(KEYS[2], 1, -2) .. 'r'\n";
+constexpr ByteView kRecordsThird = "local records = string.sub(KEYS[3], 1, -2) .. 'r'\n";
 constexpr ByteView kRecordsFromArguments = "local records = ARGV[1]\n";
 constexpr ByteView kReachSecond = "local exact = ARGV[2] == 'exact'\n";
 constexpr ByteView kReachThird = "local exact = ARGV[3] == 'exact'\n";
@@ -432,11 +444,11 @@ LoadedScript make(std::initializer_list<ByteView> parts) {
 
 const std::array<LoadedScript, kTagScripts>& tag_scripts() {
   static const std::array<LoadedScript, kTagScripts> scripts = {
-      make({kSet, kGroup, kSetChanged}),
+      make({kRecordsSecond, kSet, kGroup, kSetChanged}),
       make({kSetMany, kGroup, kSetManyChanged}),
       make({kRecordsSecond, kGroup, kOrder, kAdd}),
       make({kRecordsSecond, kGroup, kRemove}),
-      make({kList}),
+      make({kRecordsSecond, kList}),
       make({kRecordsThird, kGroup, kCarry}),
       make({kRecordsSecond, kGroup, kMove}),
       make({kRecordsFirst, kGroup, kTidy}),
@@ -444,6 +456,7 @@ const std::array<LoadedScript, kTagScripts>& tag_scripts() {
       make({kRecordsFirst, kGroup, kReachThird, kMeaning, kForgetMany, kSweep}),
       make({kRecordsFirst, kGroup, kForgetMany, kPrune}),
       make({kRecordsFromArguments, kGroup, kSize}),
+      make({kSizes}),
       make({kPick}),
   };
   return scripts;

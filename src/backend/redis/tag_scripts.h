@@ -10,8 +10,8 @@ namespace larder::redis {
 
 /// What runs inside of Redis so that a value and what is known of its tags change together.
 ///
-/// The bookkeeping of a group of keys (all keys of a database) is under names that begin alike, which a
-/// script gets as the name of the first:
+/// The bookkeeping of a group of keys (all keys of a database, or of a slot of a cluster) is under names that
+/// begin alike. A script gets one of them, other than by its last letter it is that of the first:
 ///   r      a hash, key to its tags (MessagePack): what the key carries
 ///   i:TAG  a hash whose fields are the keys that carry TAG; a hash, as small ones are packed
 ///   t      a sorted set of the tags that have an index, in the order of their bytes
@@ -32,9 +32,10 @@ enum class TagScript : std::uint8_t {
   sweep,   ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor running tag other…
   prune,   ///< KEYS r ARGV cursor count
   size,    ///< ARGV r: DBSIZE without the bookkeeping
+  sizes,   ///< ARGV group…: the same of the node of a cluster that has those
   pick,    ///< ARGV prefix: RANDOMKEY past the bookkeeping
 };
-inline constexpr std::size_t kTagScripts = 13;
+inline constexpr std::size_t kTagScripts = 14;
 
 struct LoadedScript {
   Bytes body;

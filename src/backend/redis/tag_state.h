@@ -5,6 +5,7 @@
 #include <string>
 
 #include "backend/pending_invalidations.h"
+#include "backend/redis/tag_directory.h"
 #include "base/counter.h"
 
 namespace larder::redis {
@@ -17,6 +18,7 @@ struct TagState {
 
   const std::string prefix;  ///< of the names of all bookkeeping
   PendingInvalidations pending;
+  TagDirectory directory;  ///< in a cluster
 
   std::atomic<bool> scripts_refused{false};  ///< Redis gives Larder's own user no right to load them
 

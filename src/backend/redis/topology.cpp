@@ -103,6 +103,8 @@ bool Topology::apply(const SlotMap& map) {
     slots_[slot] = owner;
     changed = true;
   }
+  const auto was_master = [this](std::uint16_t index) { return std::ranges::count(masters_, index) > 0; };
+  if (!std::ranges::all_of(indexes, was_master)) ++promotions_;
   masters_ = std::move(indexes);
   settle_roles(map);
   tell_roles();
@@ -169,7 +171,10 @@ bool Topology::move_slot(std::uint16_t slot, const Endpoint& owner) {
   std::vector<bool> losers(nodes_.size());
   if (slots_[slot] != SlotMap::kNobody) losers[slots_[slot]] = true;
   slots_[slot] = index;
-  if (std::ranges::count(masters_, index) == 0) masters_.push_back(index);
+  if (std::ranges::count(masters_, index) == 0) {
+    masters_.push_back(index);
+    ++promotions_;
+  }
   tell_roles();
   change_order();
   distrust(losers);

@@ -92,6 +92,9 @@ class Topology {
   /// A node said who serves a slot now; true when that is news.
   bool move_slot(std::uint16_t slot, const Endpoint& owner);
 
+  /// Moves when a node becomes a master that was none.
+  [[nodiscard]] std::uint32_t promotions() const noexcept { return promotions_; }
+
   /// From now on no caller's next request may overtake its open ones: some of them go another way than they
   /// would have gone.
   void change_order() noexcept;
@@ -118,6 +121,7 @@ class Topology {
   std::vector<std::uint16_t> masters_, members_;  ///< of the last map; members are replicas too
   std::size_t any_ = 0;
   std::size_t asked_ = SIZE_MAX;
+  std::uint32_t promotions_ = 0;
   Orders orders_;
   std::vector<std::uint32_t> positions_;  ///< room for one request's keys
 };

@@ -10,7 +10,7 @@ using namespace larder::redis;
 
 namespace {
 
-const TagGroup kOfBatch("p:");
+const TagGroup kOfBatch = TagGroup::of_database("p:");
 
 bool take(TagBatch& batch, std::vector<ByteView> words) {
   const Asked asked(std::move(words));

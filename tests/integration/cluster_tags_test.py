@@ -1,0 +1,230 @@
+"""Tags in front of a Redis Cluster: the directory of slots, moving slots, masters that die."""
+
+import random
+import threading
+import time
+
+from cluster_test import migrate
+from support.lab import alone
+from support.resp import decode, wait_until
+from support.servers import key_slot
+from tags_test import BOUND_S, CARRIED, Writers, check_nothing_older
+
+
+def bookkeeping(cluster):
+    """The names of all keys of Larder's own on the masters, but for the counts of moves, which end by themselves."""
+    names = []
+    for node in cluster.nodes[:3]:
+        with node.connect() as raw:
+            names += [name for name in decode(raw.call("KEYS", "larder:tags:*")) if not name.endswith(b"}:c")]
+    return sorted(names)
+
+
+def is_directory(name):
+    return name.endswith((b"}:d", b"}:s"))
+
+
+def test_raw_readers_of_a_cluster_see_what_clients_see(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    larder, other = lab.larder("redis", cluster), lab.larder("redis", cluster)
+    with larder.connect() as client, other.connect(3) as second, cluster.connect() as raw:
+        replies = client.pipeline([("SET", f"k{n}", "v", "TAGS", 2, "posts", f"user:{n % 10}") for n in range(500)])
+        assert set(replies) == {b"+OK\r\n"}
+        assert second.value("TAGCOUNT", "posts") == 500 and second.value("TAGCOUNT", "user:3") == 50
+        assert second.value("TAGINVALIDATE", "user:3", "user:4") == 100
+        assert raw.value("GET", "k3") is None and raw.value("GET", "k5") == b"v"
+        wait_until(lambda: client.value("GET", "k3") is None, 1, "the other Larder's invalidation")
+        assert client.value("TAGINVALIDATE", "posts", "user:5", "ALL") == 50
+        for name, words in (("h", ("HSET", "h", "f", "v")), ("l", ("RPUSH", "l", "v"))):
+            second.call(*words)
+            assert second.value("TAGADD", name, "posts") == 1
+        assert decode(client.call("TAGLIST", "h")) == [b"posts"]
+        keys, cursor = [], b"0"
+        while cursor != b"0" or not keys:
+            cursor, found = decode(client.call("TAGKEYS", "posts", "CURSOR", cursor, "COUNT", 50))
+            keys += found
+        assert len(keys) == len(set(keys)) == 352
+        assert client.value("TAGINVALIDATE", "posts") == 352
+        wait_until(lambda: client.value("DBSIZE") == 0, 5, "the news of slots that another Larder has used")
+        wait_until(lambda: all(map(is_directory, bookkeeping(cluster))), 5, "the end of the other bookkeeping")
+
+
+def test_the_bookkeeping_in_a_cluster_is_not_shown(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    with larder.connect() as client:
+        client.pipeline([("SET", f"k{n}", "v", "TAGS", 2, "posts", f"user:{n}") for n in range(20)])
+        assert len(bookkeeping(cluster)) > 60
+        assert client.value("DBSIZE") == 20
+        assert len(decode(client.call("KEYS", "*"))) == 20
+        assert all(client.value("RANDOMKEY").startswith(b"k") for _ in range(50))
+        keys, cursor = [], b"0"
+        while cursor != b"0" or not keys:
+            cursor, found = decode(client.call("SCAN", cursor, "COUNT", 7))
+            keys += found
+        assert sorted(keys) == sorted(b"k%d" % n for n in range(20))
+        client.call("FLUSHALL")
+        assert bookkeeping(cluster) == []
+        assert client.call("SET", "k", "v", "TAGS", 1, "posts") == b"+OK\r\n"
+        assert client.value("TAGINVALIDATE", "posts") == 1
+
+
+def test_what_expires_in_a_cluster_loses_its_tags(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    with larder.connect() as client, cluster.connect() as raw:
+        client.pipeline([("SET", key, "v", "PX", 1, "TAGS", 1, "t") for key in ("again", "never")])
+        wait_until(lambda: raw.value("EXISTS", "again") + raw.value("EXISTS", "never") == 0, 5, "the keys' end")
+        assert client.value("TAGCOUNT", "t") == 0
+        assert client.call("SET", "again", "new") == b"+OK\r\n"
+        assert client.value("TAGINVALIDATE", "t") == 0 and client.value("GET", "again") == b"new"
+        client.pipeline([("SET", f"k{n}", "v", "PX", 1, "TAGS", 1, f"t:{n}") for n in range(300)])
+        wait_until(lambda: all(map(is_directory, bookkeeping(cluster))), 20,
+                   "the bookkeeping's end")
+
+
+def test_tags_in_a_transaction_in_a_cluster(lab):
+    larder = lab.larder("cluster")
+    with larder.connect() as client:
+        for watched in (False, True):
+            if watched:
+                client.call("WATCH", "{s}k")
+            tag = f"w{watched}"
+            replies = client.pipeline([("MULTI",), ("SET", "{s}k", "v", "TAGS", 2, "a", f"{tag}:c"),
+                                       ("RENAME", "{s}k", "{s}l"), ("TAGREM", "{s}l", "a"), ("TAGLIST", "{s}l"),
+                                       ("EXEC",)])
+            assert decode(replies[-1]) == [b"OK", b"OK", 1, [b"%b:c" % tag.encode()]], replies
+            assert client.value("TAGINVALIDATE", tag) == 1
+        for words in (("TAGINVALIDATE", "b"), ("TAGKEYS", "b"), ("TAGCOUNT", "b")):
+            replies = client.pipeline([("MULTI",), words, ("EXEC",)])
+            assert replies[1].endswith(b"takes several steps in Redis and cannot be in a transaction\r\n")
+
+
+def trusts(larder):
+    return larder.info("tiers")["tags_directory_trusted"] == "1"
+
+
+def steps(larder):
+    return int(larder.info("tiers")["tags_sweep_steps"])
+
+
+def test_a_sweep_visits_the_slots_of_its_tag(lab):
+    """Also those that another Larder was the first to use, a moment ago, and has not lived to tell."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder, other = lab.larder("redis", cluster), lab.larder("redis", cluster)
+    with larder.connect() as client, other.connect() as second:
+        client.pipeline([("SET", f"k{n}", "v", "TAGS", 2, f"user:{n % 100}:x", "posts") for n in range(1000)])
+        wait_until(lambda: trusts(larder), 20, "the comparison of the directory")
+        before = steps(larder)
+        assert client.value("TAGINVALIDATE", "user:7") == 10
+        assert client.value("TAGCOUNT", "user:8:x") == 10
+        assert steps(larder) - before < 100
+        second.call("SET", "mine", "v", "TAGS", 1, "user:9:y")
+        other.process.kill()
+        assert client.value("TAGINVALIDATE", "user:9") == 11
+        assert trusts(larder) and steps(larder) - before < 200
+        assert client.value("GET", "mine") is None
+
+
+def test_what_the_directory_has_lost_is_not_missed(lab):
+    """As a failover may lose it: nobody trusts it from then on, and soon it is whole again."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+
+    def lose():
+        for node in cluster.nodes:
+            with node.connect() as raw:
+                for name in filter(is_directory, decode(raw.call("KEYS", "larder:tags:*"))):
+                    raw.call("DEL", name)
+                raw.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    with larder.connect() as client:
+        def tag():
+            assert set(client.pipeline([("SET", f"k{n}", "v", "TAGS", 1, f"user:{n}") for n in range(50)])) == {b"+OK\r\n"}
+
+        tag()
+        wait_until(lambda: trusts(larder), 20, "the comparison of the directory")
+        whole = bookkeeping(cluster)
+        lose()
+        wait_until(lambda: not trusts(larder) or set(bookkeeping(cluster)) == set(whole), 5, "the loss to be noticed")
+        assert client.value("TAGINVALIDATE", "user:3") == 1
+        wait_until(lambda: trusts(larder), 20, "the comparison of the directory")
+        assert client.value("TAGINVALIDATE", "user") == 49
+        lose()
+        wait_until(lambda: client.call("SET", "k", "v", "TAGS", 1, "user:1") == b"+OK\r\n", 5, "the connections")
+        assert client.value("TAGINVALIDATE", "user") == 1
+
+
+def test_slots_move_while_tags_are_used(lab):
+    """P4, and no error for who waits for the answers."""
+    cluster = lab.redis_cluster(replicas=False)
+    larders = [lab.larder("redis", cluster) for _ in range(2)]
+    rng = random.Random(lab.arguments.seed)
+    stopping = threading.Event()
+    moves = []
+
+    def move():
+        while not stopping.is_set():
+            slot = key_slot(rng.choice(CARRIED).encode())
+            source = cluster.owner(slot)
+            migrate(cluster, slot, source, rng.choice([node for node in cluster.nodes if node is not source]))
+            moves.append(slot)
+
+    mover = threading.Thread(target=move)
+    with Writers(larders * 2, pipelined=False) as writers, larders[0].connect(timeout=20) as client:
+        other = lab.closing(larders[1].connect(timeout=20))
+        mover.start()
+        try:
+            rounds = dropped = 0
+            end = time.monotonic() + 4.0 * lab.arguments.rounds
+            while time.monotonic() < end:
+                dropped += check_nothing_older(client, [other], writers)
+                rounds += 1
+        finally:
+            stopping.set()
+            mover.join()
+    assert not writers.failures, writers.failures[:3]
+    lab.note(f"{len(moves)} moves, {rounds} invalidations dropped {dropped} keys")
+    assert len(moves) > 3 and dropped > rounds / 2
+
+
+@alone
+def test_a_master_is_killed_while_tags_are_invalidated(lab):
+    """P4: what was written before an invalidation that was answered is not read again; what was not is repeated."""
+    cluster = lab.redis_cluster()
+    larders = [lab.larder("redis", cluster) for _ in range(2)]
+    outcomes = {"done": 0, "failed": 0}
+    with Writers(larders * 2) as writers, larders[0].connect(timeout=30) as client:
+        other = lab.closing(larders[1].connect(timeout=30))
+
+        def invalidate():
+            floor = writers.floor()
+            done = client.call("TAGINVALIDATE", "t").startswith(b":")
+            outcomes["done" if done else "failed"] += 1
+            if not done:
+                return
+            assert min(readable(client), default=floor) >= floor, "P4: a value from before the invalidation was read"
+            wait_until(lambda: min(readable(other), default=floor) >= floor, BOUND_S, "the other Larder")
+
+        def invalidate_for(seconds):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                invalidate()
+
+        invalidate_for(0.5)
+        victim = cluster.owner(CARRIED[0].encode())
+        killer = threading.Timer(0.2, victim.crash)
+        killer.start()
+        invalidate_for(5)
+        killer.join()
+        wait_until(lambda: client.call("TAGINVALIDATE", "t").startswith(b":"), 20, "the new master")
+        floor = writers.floor()
+        wait_until(lambda: larders[0].info("tiers")["tags_pending_invalidations"] == "0", 10, "what was left over")
+        invalidate_for(0.5)
+    lab.note(f"{outcomes['done']} invalidations, {outcomes['failed']} failed")
+
+
+def readable(client):
+    """The values of the keys that can be read at present."""
+    replies = client.pipeline([("GET", key) for key in CARRIED])
+    return [int(decode(reply)) for reply in replies if not reply.startswith((b"-", b"$-1", b"_"))]
