@@ -256,11 +256,21 @@ end
 return reply
 )";
 
-constexpr ByteView kTidy = R"(
-for n = 2, #KEYS do
-  local record = call('HGET', records, KEYS[n])
-  if record and call('EXISTS', KEYS[n]) == 0 then forget(KEYS[n], record) end
+/// Before most plain writes there is nothing to be forgotten. Keys that come as such are in a cluster;
+/// otherwise they are arguments, for the reason that tag_batch.h says.
+constexpr ByteView kTidy = R"(local keys = #KEYS > 0 and KEYS or ARGV
+local records = string.sub(keys[1], 1, -2) .. 'r'
+local known = {}
+for first = 2, #keys, 1000 do
+  local last = math.min(first + 999, #keys)
+  for n, record in ipairs(redis.call('HMGET', records, unpack(keys, first, last))) do
+    if record then known[#known + 1] = {keys[first + n - 1], record} end
+  end
 end
+if #known == 0 then return end
+)";
+constexpr ByteView kTidyKnown = R"(
+for _, one in ipairs(known) do if call('EXISTS', one[1]) == 0 then forget(one[1], one[2]) end end
 )";
 
 /// The cursor's low bit says which hash is walked: the tag's index, or all records where tags lie below it.
@@ -451,7 +461,7 @@ const std::array<LoadedScript, kTagScripts>& tag_scripts() {
       make({kRecordsSecond, kList}),
       make({kRecordsThird, kGroup, kCarry}),
       make({kRecordsSecond, kGroup, kMove}),
-      make({kRecordsFirst, kGroup, kTidy}),
+      make({kTidy, kGroup, kTidyKnown}),
       make({kRecordsFirst, kGroup, kReachSecond, kMeaning, kKeys}),
       make({kRecordsFirst, kGroup, kReachThird, kMeaning, kForgetMany, kSweep}),
       make({kRecordsFirst, kGroup, kForgetMany, kPrune}),

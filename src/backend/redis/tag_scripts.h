@@ -27,7 +27,7 @@ enum class TagScript : std::uint8_t {
   list,    ///< KEYS key r
   carry,   ///< KEYS from to r ARGV database RENAME|RENAMENX|COPY option…; database: '' is its own
   move,    ///< KEYS key r ARGV database
-  tidy,    ///< KEYS r key…: what is known of those that are gone
+  tidy,    ///< KEYS or ARGV r key…: what is known of those that are gone
   keys,    ///< KEYS r ARGV tag reach cursor count
   sweep,   ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor running tag other…
   prune,   ///< KEYS r ARGV cursor count
