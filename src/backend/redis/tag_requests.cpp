@@ -247,7 +247,10 @@ bool TagRequests::append_tidy(const Request& request, const Route& route, Bytes&
   const std::string handle = group_of(written.front()).handle();
   keys_ = {handle};
   keys_.insert(keys_.end(), written.begin(), written.end());
-  append_call(TagScript::tidy, {}, keys_, out);
+  if (topology_.is_cluster())
+    append_call(TagScript::tidy, keys_, {}, out);
+  else
+    append_call(TagScript::tidy, {}, keys_, out);
   return true;
 }
 
