@@ -7,7 +7,7 @@ import time
 from cluster_test import migrate
 from support.lab import alone
 from support.resp import decode, wait_until
-from support.servers import key_slot
+from support.servers import RedisCluster, key_slot
 from tags_test import BOUND_S, CARRIED, Writers, check_nothing_older
 
 
@@ -186,6 +186,28 @@ def test_slots_move_while_tags_are_used(lab):
     assert not writers.failures, writers.failures[:3]
     lab.note(f"{len(moves)} moves, {rounds} invalidations dropped {dropped} keys")
     assert len(moves) > 3 and dropped > rounds / 2
+
+
+def test_a_node_goes_away_before_an_invalidation(lab):
+    """What is answered with an error is done when the node is back, with its data."""
+    cluster = lab.redis_cluster("--appendonly", "yes", "--appendfsync", "always", replicas=False)
+    larder = lab.larder("redis", cluster, config={"redis.command_timeout": "500ms"})
+    keys = [f"k{n}" for n in range(20)]
+    with larder.connect() as client:
+        client.pipeline([("SET", key, "v", "TAGS", "1", "t") for key in keys])
+        cluster.nodes[1].crash()
+        assert client.call("TAGINVALIDATE", "t").startswith(b"-")
+        assert larder.info("tiers")["tags_pending_invalidations"] == "1"
+        assert not any(client.call("GET", key).startswith(b"$1") for key in keys if cluster_node(key) == 1)
+        cluster.nodes[1].start()
+        wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 30, "an empty queue")
+        with cluster.connect() as raw:
+            assert all(raw.value("GET", key) is None for key in keys)
+
+
+def cluster_node(key):
+    """Which of three nodes has the key's slot when the cluster is new."""
+    return key_slot(key.encode()) // -(-RedisCluster.SLOTS // 3)
 
 
 @alone

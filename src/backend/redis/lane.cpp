@@ -222,7 +222,7 @@ void Lane::become_ready() {
   count_success();
   context_.statistics.connections.fetch_add(1, std::memory_order_relaxed);
   if (was_ready_) context_.worker.statistics.reconnects.add();
-  was_ready_ = true;
+  was_ready_ = had_connection_ = true;
   context_.worker.owner.on_trust(*this);
   context_.worker.owner.on_ready(*this, *handshake_);
   handshake_.reset();
@@ -461,6 +461,7 @@ void Lane::lose(std::string problem, LaneOwner::Fate fate) {
   problem_ = std::move(problem);
   if (fate != LaneOwner::Fate::not_run) tell_of_loss(was_up);
   context_.worker.owner.on_doubt(*this);
+  had_connection_ = false;
   fail_all(was_up ? fate : LaneOwner::Fate::never_sent);
 }
 

@@ -290,6 +290,9 @@ class Lane final : public Pollable {
     return state_ == State::closed || !context_.breaker.is_closed();
   }
   [[nodiscard]] bool is_closed() const noexcept { return state_ == State::closed; }
+
+  /// In on_doubt(): there was a connection, and not only an attempt to make one.
+  [[nodiscard]] bool had_connection() const noexcept { return had_connection_; }
   [[nodiscard]] bool is_quiet() const noexcept { return in_flight_.empty(); }
   [[nodiscard]] bool is_tracked() const noexcept { return tracked_; }
 
@@ -390,6 +393,7 @@ class Lane final : public Pollable {
   bool output_wanted_ = false;
   bool login_refused_ = false;
   std::uint32_t losses_ = 0;  ///< of connections: when it moves, the one at hand is gone, and may have a heir
+  bool had_connection_ = false;
   bool was_ready_ = false;    ///< ever; then a new connection is a reconnect
   std::string problem_;
   std::string refusal_;

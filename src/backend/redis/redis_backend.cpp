@@ -621,10 +621,10 @@ void RedisBackend::on_doubt(Lane& lane) {
   } else if (lane.lease != nullptr && lane.is_down()) {
     PrivateRequests::lost(lane);
   }
-  if (lane.is_own() && !lane.purpose().is_private && !lane.purpose().is_reader)
-    commands_known_ = false;  // it may come back as another version
-  if (lane.is_own() && !lane.purpose().is_private && !lane.purpose().is_reader && topology_.is_cluster())
-    tag_state_.directory.lose_master();
+  if (!lane.is_own() || lane.purpose().is_private || lane.purpose().is_reader) return;
+  commands_known_ = false;  // it may come back as another version
+  // It may also come back without what it was told last.
+  if (topology_.is_cluster() && lane.had_connection()) tag_state_.directory.lose_master();
 }
 
 /// What was changed meanwhile was not heard of. Other workers, which may not know yet that the node is back,
