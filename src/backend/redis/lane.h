@@ -394,7 +394,7 @@ class Lane final : public Pollable {
   bool login_refused_ = false;
   std::uint32_t losses_ = 0;  ///< of connections: when it moves, the one at hand is gone, and may have a heir
   bool had_connection_ = false;
-  bool was_ready_ = false;    ///< ever; then a new connection is a reconnect
+  bool was_ready_ = false;  ///< ever; then a new connection is a reconnect
   std::string problem_;
   std::string refusal_;
   int failures_ = 0;  ///< since the last connection that worked
