@@ -80,10 +80,11 @@ void Tracking::apply(Options options) {
 // --- reading ---
 
 Step Tracking::run(const Request& request) {
+  Session& session = session_;
   Keys keys = note(request);
-  session_.is_heard_of = false;
-  const Step step = session_.worker().backend().execute(request);
-  if (keys.empty() || step == Step::hold) return step;
+  session.is_heard_of = false;
+  const Step step = session.worker().backend().execute(request);
+  if (keys.empty() || step == Step::hold || session.is_closed()) return step;  // a closed one has no Tracking
   if (step == Step::done) {
     if (!session_.is_heard_of) tell_itself(keys);
   } else {

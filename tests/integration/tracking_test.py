@@ -9,7 +9,7 @@ from clients_test import node
 from cluster_test import migrate
 from coherence import BOUND_S
 from support.lab import alone, on_backends
-from support.resp import ReplyError, decode, wait_until
+from support.resp import ReplyError, decode, encode, wait_until
 from support.servers import key_slot
 
 OK = b"+OK\r\n"
@@ -89,8 +89,8 @@ class Tracker:
         self.told += [EVERYTHING] if keys is None else keys
 
     def hears(self, *keys):
-        """Waits until it has been told of all these."""
-        while not set(keys) <= set(self.told):
+        """Waits until it has been told of all these, or of everything."""
+        while EVERYTHING not in self.told and not set(keys) <= set(self.told):
             try:
                 push = self.client.read()
             except TimeoutError:
@@ -353,6 +353,59 @@ def test_transactions_and_scripts_on_redis(lab):
             tracker.hears(b"a", b"b", b"c")
         tracker.call("GET", "a"), tracker.call("EVAL", "return redis.call('SET', KEYS[1], '2')", "1", "a")
         tracker.hears(b"a")
+
+
+def test_a_blocked_client_is_told_at_once(lab):
+    redis = lab.redis()
+    with Tracker(lab.larder("redis", redis)) as tracker, redis.connect() as direct:
+        for n in range(3):
+            tracker.client.send("GET", "a")
+            tracker.client.send("BLPOP", "queue", "0")
+            tracker.client.send("GET", "a")
+            assert tracker.reply().startswith(b"$" if n else b"_")
+            direct.value("SET", "a", n)
+            tracker.hears(b"a")  # while it waits
+            direct.value("RPUSH", "queue", "x")
+            assert decode(tracker.reply()) == [b"queue", b"x"] and decode(tracker.reply()) == b"%d" % n
+
+
+def test_a_reply_that_waits_behind_another_one(lab):
+    """It is older than the change that the client has been told of meanwhile, so the client is told once more."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    slow = cluster.owner("slow")
+    key = next(f"k{n}" for n in range(100) if cluster.owner(f"k{n}") is not slow)
+    with Tracker(larder) as tracker, cluster.owner(key).connect() as direct:
+        direct.value("SET", key, "1")
+        assert tracker.value("GET", key) == b"1"  # L1 has it now
+        slow.process.freeze()
+        try:
+            tracker.client.send_bytes(encode(["GET", "slow"]) + encode(["GET", key]))
+            wait_until(lambda: " oll=1 " in listing_of(larder, " flags=t "), 5, "the requests to be read")
+            direct.value("SET", key, "2")
+            tracker.hears(key.encode())
+        finally:
+            slow.process.thaw()
+        assert [tracker.reply(), tracker.reply()] == [b"_\r\n", b"$1\r\n1\r\n"] and not tracker.take()
+        tracker.hears(key.encode())
+
+
+def listing_of(larder, word):
+    with larder.connect() as client:
+        listing = client.value("CLIENT", "LIST").decode()
+    return next(line for line in listing.splitlines() if word in line)
+
+
+@on_backends()
+def test_caching_is_about_one_command_of_a_pipeline(lab, backend):
+    larder = lab.larder(backend)
+    wait_until(lambda: listens(larder), 10, "the backend to be listened to")
+    with Tracker(larder, "OPTIN") as tracker, larder.connect() as writer:
+        tracker.client.pipeline([("CLIENT", "CACHING", "YES"), ("GET", "a"), ("GET", "b"), ("CLIENT", "CACHING", "YES"),
+                                 ("MGET", "c", "d"), ("GET", "b")])
+        writer.value("MSET", *(word for key in "abcd" for word in (key, "1")))
+        tracker.hears(b"a", b"c", b"d")
+        assert b"b" not in tracker.heard()
 
 
 @on_backends()
