@@ -6,7 +6,7 @@ import time
 from support.lab import on_backends
 from support.resp import ReplyError, decode, wait_until
 
-NOT_YET = ["CLIENT TRACKING ON"]
+NOT_YET = ["CLIENT TRACKING ON BCAST"]
 FORWARDED = [
     "LPUSH l a b c", "LRANGE l 0 -1", "GET l", "INCR l", "TYPE l", "OBJECT ENCODING l", "SORT l ALPHA",
     "HSET h f 1 g 2", "HGETALL h", "HINCRBYFLOAT h f 0.5", "SADD s x", "SMEMBERS s", "SISMEMBER s x",
