@@ -161,7 +161,7 @@ std::vector<Key> server_keys() {
                   "is not read from "
                   "either, so memory is bounded without it."}),
       key("server.pubsub_output_limit", server, &S::pubsub_output_limit, output_limit(),
-          {.doc = "The same for clients that receive pushes: subscribers, MONITOR, tracking."}),
+          {.doc = "The same for clients that receive pushes: subscribers, MONITOR."}),
       key("server.slowlog_log_slower_than", server, &S::slowlog_slower_than,
           or_off(duration<microseconds>(0us, 1h)),
           {.doc = "Commands that took longer are kept for SLOWLOG; 0: all; \"off\": none."}),
