@@ -11,9 +11,8 @@
 namespace larder::redis {
 namespace {
 
-constexpr std::size_t kMostKeys = 64;  // a number of one is a byte
+constexpr std::size_t kMostKeys = 64;
 constexpr std::size_t kMostTags = 256;
-constexpr std::size_t kMostCarried = 256;
 constexpr std::size_t kLongestValue = 16 * 1024;
 constexpr std::size_t kMostBytes = 64 * 1024;
 
@@ -56,10 +55,8 @@ bool TagBatch::take(const Request& request, const TagGroup& group) {
   if (empty()) records_name_ = group.records();
   expires_ |= options->expiry != ExpiryOption::none;
   ++keys_;
-  for (const ByteView tag : sorted_) tag_named(tag).keys += static_cast<char>(keys_);
   carried_ += sorted_.size();
   key_hashes_.push_back(hash);
-  append_word(key, key_names_);
   append_word(record_, records_);
   append_word(key, pairs_);
   append_word(value, pairs_);
@@ -72,39 +69,20 @@ bool TagBatch::has_room_for(const Request& request, std::uint64_t key_hash) cons
   const std::size_t tags = request.argv.size();  // not more
   if (request.argv[2].size() > kLongestValue || tags > kMostTags) return false;
   if (empty()) return true;
-  return keys_ < kMostKeys && pairs_.size() < kMostBytes && carried_ + tags <= kMostCarried &&
+  return keys_ < kMostKeys && pairs_.size() < kMostBytes && carried_ + tags <= kMostTags &&
          std::ranges::find(key_hashes_, key_hash) == key_hashes_.end();
 }
 
-TagBatch::Tag& TagBatch::tag_named(ByteView name) {
-  const std::uint64_t hash = hash_bytes(name);
-  for (std::size_t i = 0; i < tag_count_; ++i)
-    if (tags_[i].hash == hash && tags_[i].name == name) return tags_[i];
-  if (tag_count_ == tags_.size()) tags_.emplace_back();
-  Tag& tag = tags_[tag_count_++];
-  tag.hash = hash;
-  tag.name = name;
-  tag.keys.clear();
-  return tag;
-}
-
 void TagBatch::append_to(Bytes& out) {
-  const std::size_t words_each = expires_ ? 6 : 4;
+  const std::size_t words_each = expires_ ? 5 : 3;
   out += '*';
-  append_size(6 + 3 * tag_count_ + keys_ * words_each, out);
+  append_size(5 + keys_ * words_each, out);
   append_word("EVALSHA", out);
   append_word(loaded(TagScript::set_many).sha, out);
   append_number(0, out);
   append_word(records_name_, out);
-  append_number(tag_count_, out);
   append_number(keys_, out);
-  const std::span<const Tag> tags(tags_.data(), tag_count_);
-  for (const Tag& tag : tags) {
-    append_word("0", out);
-    append_word(tag.name, out);
-  }
-  for (const Tag& tag : tags) append_word(tag.keys, out);
-  out.append(key_names_).append(records_).append(pairs_);
+  out.append(pairs_).append(records_);
   if (expires_) out.append(expiries_);
   clear();
 }
@@ -113,8 +91,7 @@ void TagBatch::clear() noexcept {
   keys_ = carried_ = 0;
   expires_ = false;
   key_hashes_.clear();
-  tag_count_ = 0;
-  for (Bytes* part : {&key_names_, &records_, &pairs_, &expiries_}) part->clear();
+  for (Bytes* part : {&pairs_, &records_, &expiries_}) part->clear();
 }
 
 }  // namespace larder::redis

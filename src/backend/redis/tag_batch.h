@@ -38,24 +38,15 @@ class TagBatch {
   void clear() noexcept;
 
  private:
-  struct Tag {
-    std::uint64_t hash;
-    Bytes name;
-    Bytes keys;  ///< numbers of those that carry it, from 1 on: each is a byte
-  };
-
   [[nodiscard]] bool has_room_for(const Request& request, std::uint64_t key_hash) const noexcept;
-  [[nodiscard]] Tag& tag_named(ByteView name);
 
   std::size_t keys_ = 0;
   bool expires_ = false;     ///< one of them
   std::size_t carried_ = 0;  ///< tags of all keys
   std::string records_name_;
   std::vector<std::uint64_t> key_hashes_;
-  std::vector<Tag> tags_;  ///< the first tag_count_; the others are room
-  std::size_t tag_count_ = 0;
-  Bytes key_names_, records_, pairs_, expiries_;  ///< as they will stand in the request
-  std::vector<ByteView> sorted_;                  ///< room for one request's
+  Bytes pairs_, records_, expiries_;  ///< as they will stand in the request
+  std::vector<ByteView> sorted_;      ///< room for one request's tags
   Bytes record_;
 };
 

@@ -118,63 +118,57 @@ if #entered > 0 then call('ZADD', registry, unpack(entered)) end
 return reply
 )";
 
-/// Each call of a command costs more than what it does for one key, so there are as few as can be. MSET is
-/// first to write: where Redis lets it not, nothing is done.
-constexpr ByteView kSetMany =
-    R"(local call, records, tags, count = redis.call, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local members, keys = 3 + 2 * tags, 3 + 3 * tags
-local fresh, first, last = keys + count, keys + 2 * count + 1, keys + 4 * count
-local old = call('HMGET', records, unpack(ARGV, keys + 1, fresh))
-call('MSET', unpack(ARGV, first, last))
+/// Each call of a command, and each argument, costs more than what is done for one key, so there are as few
+/// as can be. MSET is first to write: where Redis lets it not, nothing is done.
+constexpr ByteView kSetMany = R"(local call, records, count = redis.call, ARGV[1], tonumber(ARGV[2])
+local fresh, keys, changed, any = 2 + 2 * count, {}, {}, false
+for n = 1, count do keys[n] = ARGV[1 + 2 * n] end
+local old = call('HMGET', records, unpack(keys))
+call('MSET', unpack(ARGV, 3, fresh))
 local ok = redis.status_reply('OK')
 local function expire()
+  local last = fresh + count
   for n = 1, (#ARGV - last) / 2 do
-    local command, time = ARGV[last + 2 * n - 1], ARGV[last + 2 * n]
-    if command ~= '' then call(command, ARGV[keys + n], time) end
+    local command = ARGV[last + 2 * n - 1]
+    if command ~= '' then call(command, keys[n], ARGV[last + 2 * n]) end
   end
   return ok
 end
-local changed, any = {}, false
 for n = 1, count do
   if old[n] ~= ARGV[fresh + n] then
-    changed[n] = ARGV[keys + n]
+    changed[n] = keys[n]
     any = true
   end
 end
 if not any then return expire() end
 )";
 constexpr ByteView kSetManyChanged = R"(
-local written, at = {}, 0
+local written, entering, entered = {}, {}, {}
 for n, key in pairs(changed) do
   local record = ARGV[fresh + n]
+  local tags = cmsgpack.unpack(record)
   if old[n] then
     local kept = {}
-    for _, tag in ipairs(cmsgpack.unpack(record)) do kept[tag] = true end
+    for _, tag in ipairs(tags) do kept[tag] = true end
     for _, tag in ipairs(cmsgpack.unpack(old[n])) do if not kept[tag] then leave(key, tag) end end
   end
-  written[at + 1], written[at + 2] = key, record
-  at = at + 2
-end
-call('HSET', records, unpack(written))
-local byte = string.byte
-for place = 1, tags do
-  local name, list, size = index .. ARGV[3 + 2 * place], ARGV[members + place], 0
-  if #list == 1 then
-    local key = changed[byte(list)]
-    if key then call('HSET', name, key, '') end
-  else
-    local entering = {}
-    for n = 1, #list do
-      local key = changed[byte(list, n)]
-      if key then
-        entering[size + 1], entering[size + 2] = key, ''
-        size = size + 2
-      end
+  written[#written + 1] = key
+  written[#written + 1] = record
+  for _, tag in ipairs(tags) do
+    local list = entering[tag]
+    if list then
+      list[#list + 1] = key
+      list[#list + 1] = ''
+    else
+      entering[tag] = {key, ''}
+      entered[#entered + 1] = '0'
+      entered[#entered + 1] = tag
     end
-    if size > 0 then call('HSET', name, unpack(entering)) end
   end
 end
-call('ZADD', registry, unpack(ARGV, 4, members))
+call('HSET', records, unpack(written))
+for tag, list in pairs(entering) do call('HSET', index .. tag, unpack(list)) end
+call('ZADD', registry, unpack(entered))
 return expire()
 )";
 

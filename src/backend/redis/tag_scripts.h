@@ -20,20 +20,19 @@ namespace larder::redis {
 /// may fail: a key may be gone unseen. A key in an index but without a record is taken to carry the tag.
 enum class TagScript : std::uint8_t {
   set,       ///< KEYS key r i… ARGV record when value option…
-  set_many,  ///< ARGV r, how many tags and keys, (0 tag)… numbers of its keys… key… record… (key value)…
-             ///< (command time)…
-  add,     ///< KEYS key r i… ARGV most error tag…
-  remove,  ///< KEYS key r ARGV tag…
-  list,    ///< KEYS key r
-  carry,   ///< KEYS from to r ARGV database RENAME|RENAMENX|COPY option…; database: '' is its own
-  move,    ///< KEYS key r ARGV database
-  tidy,    ///< KEYS or ARGV r key…: what is known of those that are gone
-  keys,    ///< KEYS r ARGV tag reach cursor count
-  sweep,   ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor running tag other…
-  prune,   ///< KEYS r ARGV cursor count
-  size,    ///< ARGV r: DBSIZE without the bookkeeping
-  sizes,   ///< ARGV group…: the same of the node of a cluster that has those
-  pick,    ///< ARGV prefix: RANDOMKEY past the bookkeeping
+  set_many,  ///< ARGV r (number of keys) (key value)… record… (command time)…: see tag_batch.h
+  add,       ///< KEYS key r i… ARGV most error tag…
+  remove,    ///< KEYS key r ARGV tag…
+  list,      ///< KEYS key r
+  carry,     ///< KEYS from to r ARGV database RENAME|RENAMENX|COPY option…; database: '' is its own
+  move,      ///< KEYS key r ARGV database
+  tidy,      ///< KEYS or ARGV r key…: what is known of those that are gone
+  keys,      ///< KEYS r ARGV tag reach cursor count
+  sweep,     ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor running tag other…
+  prune,     ///< KEYS r ARGV cursor count
+  size,      ///< ARGV r: DBSIZE without the bookkeeping
+  sizes,     ///< ARGV group…: the same of the node of a cluster that has those
+  pick,      ///< ARGV prefix: RANDOMKEY past the bookkeeping
 };
 inline constexpr std::size_t kTagScripts = 14;
 
