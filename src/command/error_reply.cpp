@@ -128,9 +128,9 @@ void append_unknown_command(ReplyWriter& reply, std::span<const ByteView> argv) 
                           as_c_string(argv[0], kQuotedBytes), quote_arguments(argv.subspan(1))));
 }
 
-void append_unknown_subcommand(ReplyWriter& reply, const CommandSpec& container, ByteView subcommand) {
+void append_unknown_subcommand(ReplyWriter& reply, ByteView container, ByteView subcommand) {
   reply.error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.", as_c_string(subcommand, kQuotedBytes),
-                          upper_case(container.name)));
+                          upper_case(container)));
 }
 
 void append_wrong_arity(ReplyWriter& reply, ByteView name) {

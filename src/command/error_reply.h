@@ -24,7 +24,7 @@ void append_error(const Call& call, boost::system::error_code error);
 /// `argv` is the request as sent; its arguments are quoted up to 128 bytes.
 void append_unknown_command(ReplyWriter& reply, std::span<const ByteView> argv);
 
-void append_unknown_subcommand(ReplyWriter& reply, const CommandSpec& container, ByteView subcommand);
+void append_unknown_subcommand(ReplyWriter& reply, ByteView container, ByteView subcommand);
 
 /// `name` is the row's: lower case, `container|subcommand` for a subcommand.
 void append_wrong_arity(ReplyWriter& reply, ByteView name);

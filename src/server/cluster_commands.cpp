@@ -123,7 +123,7 @@ Step cluster(Session& session, const Request& request) {
   const auto found = std::ranges::find_if(
       kSubcommands, [&](const Subcommand& one) { return equals_ignore_case(request.argv[1], one.name); });
   if (found == kSubcommands.end())
-    append_unknown_subcommand(request.reply, *request.spec, request.argv[1]);
+    append_unknown_subcommand(request.reply, request.spec->name, request.argv[1]);
   else if (request.argv.size() != found->words)
     append_wrong_arity(request.reply, fmt::format("cluster|{}", found->name));
   else

@@ -155,8 +155,6 @@ void stats_section(Server& server, Lines& lines) {
   lines.add("evicted_keys", counters.evictions);
   lines.add("keyspace_hits", counters.hits);
   lines.add("keyspace_misses", counters.misses);
-  lines.add("pubsub_channels", 0);
-  lines.add("pubsub_patterns", 0);
   const TrackedKeys& tracked = server.keyspace().tracked();
   lines.add("tracking_total_keys", tracked.keys());
   lines.add("tracking_total_items", tracked.items());

@@ -123,7 +123,7 @@ Step acl(Session& session, const Request& request) {
     else
       request.reply.null();
   } else {
-    append_unknown_subcommand(request.reply, *request.spec, argv[1]);
+    append_unknown_subcommand(request.reply, request.spec->name, argv[1]);
   }
   return Step::done;
 }
@@ -132,7 +132,7 @@ Step module(Session&, const Request& request) {
   if (equals_ignore_case(request.argv[1], "list") && request.argv.size() == 2)
     request.reply.begin_array(0);
   else
-    append_unknown_subcommand(request.reply, *request.spec, request.argv[1]);
+    append_unknown_subcommand(request.reply, request.spec->name, request.argv[1]);
   return Step::done;
 }
 

@@ -380,7 +380,7 @@ bool Session::resolve(Request& request) {
     if (subcommand == nullptr && spec->runner != Runner::connection && worker_.backend().forwards_unknown())
       return true;
     if (subcommand == nullptr) {
-      append_unknown_subcommand(request.reply, *spec, request.argv[1]);
+      append_unknown_subcommand(request.reply, spec->name, request.argv[1]);
       return false;
     }
     spec = subcommand;

@@ -46,7 +46,7 @@ class Desk {
     if (!spec) {
       append_unknown_command(reply, argv);
     } else if (const CommandSpec* const resolved = resolve(*spec, argv); !resolved) {
-      append_unknown_subcommand(reply, *spec, argv[1]);
+      append_unknown_subcommand(reply, spec->name, argv[1]);
     } else if (!resolved->accepts(argv.size())) {
       append_wrong_arity(reply, resolved->name);
     } else {

@@ -1,13 +1,14 @@
 """Random command sequences: Larder's replies are redis-server's, byte by byte."""
 
 from differential import compare
-from every_type import EveryType, EveryTypeInCluster
+from every_type import EveryType, EveryTypeInCluster, Transactions, TransactionsInCluster
 from support.lab import on_backends
 from type_sequences import TypeGenerator
 
 SEQUENCES = 25
 LENGTH = 80
 EVERY_TYPE_LENGTH = 200
+TRANSACTION_SEQUENCES = 8
 
 
 @on_backends()
@@ -40,8 +41,17 @@ def test_every_type_answers_like_redis_cluster(lab):
     check_every_type(lab, oracle.nodes[0], lab.larder("redis", cluster), EveryTypeInCluster)
 
 
-def check_every_type(lab, oracle, larder, generator):
-    seeds = range(lab.arguments.seed, lab.arguments.seed + SEQUENCES * lab.arguments.rounds)
+def test_transactions_of_every_type_answer_like_redis(lab):
+    check_every_type(lab, lab.redis(), lab.larder("redis"), Transactions, TRANSACTION_SEQUENCES)
+
+
+def test_transactions_of_every_type_answer_like_redis_cluster(lab):
+    oracle, cluster = lab.redis_cluster(masters=1, replicas=False), lab.redis_cluster()
+    check_every_type(lab, oracle.nodes[0], lab.larder("redis", cluster), TransactionsInCluster, TRANSACTION_SEQUENCES)
+
+
+def check_every_type(lab, oracle, larder, generator, sequences=SEQUENCES):
+    seeds = range(lab.arguments.seed, lab.arguments.seed + sequences * lab.arguments.rounds)
     played, reports = compare(oracle, larder, seeds, EVERY_TYPE_LENGTH, generator=generator)
     lab.note(f"{played} commands, seeds {seeds.start} to {seeds.stop - 1}")
     assert not reports, "\n\n".join(["replies differ", *reports])

@@ -219,6 +219,30 @@ def filled(lab, larder, redis):
     return client
 
 
+def test_clients_leave_before_the_connection_that_owes_them_replies(lab):
+    """Their writes time out, others take their place in memory, and only then is the connection lost."""
+    redis = lab.redis()
+    gate = lab.gate(redis)
+    config = {"redis.command_timeout": "100ms", "redis.ping_timeout": "60s", "redis.breaker_failures": 100_000}
+    larder = lab.larder("redis", gate, config=config, options=WITHOUT_L1, workers=1)
+    for _ in range(5):
+        clients = [larder.connect() for _ in range(30)]
+        wait_until(lambda: clients[0].call("SET", "k", "v") == b"+OK\r\n", 5, "Redis to be reached")
+        redis.process.freeze()
+        for client in clients:
+            client.send("SET", "k", "w" * 100)
+        for client in clients:
+            assert b"did not answer in 100 ms" in client.read()
+            client.close()
+        for number in range(100):
+            with larder.connect() as other:
+                other.call("CLIENT", "SETNAME", "x" * (10 * number + 1))
+        gate.cut()
+        redis.process.thaw()
+    with larder.connect() as client:
+        assert client.call("PING") == b"+PONG\r\n"
+
+
 def test_stale_answers_while_redis_is_gone(lab):
     """Up to the limit since the loss, never past the key's own end, and none once Redis is back."""
     redis = lab.redis()

@@ -299,8 +299,14 @@ bool KnownCommands::refuses(const Request& request) const {
     append_unknown_command(request.reply, request.argv);
     return true;
   }
-  if (found->second.is_container || found->second.route.takes(request.argv.size())) return false;
-  append_wrong_arity(request.reply, found->first);
+  const bool names_subcommand = found->second.is_container && request.argv.size() > 1;
+  const auto meant = names_subcommand ? find_subcommand(found->first, request.argv[1]) : found;
+  if (meant == learned_.end()) {
+    append_unknown_subcommand(request.reply, found->first, request.argv[1]);
+    return true;
+  }
+  if (meant->second.route.takes(request.argv.size())) return false;
+  append_wrong_arity(request.reply, meant->first);
   return true;
 }
 
@@ -325,11 +331,17 @@ Route KnownCommands::route_block(const Request& exec) const {
   return block;
 }
 
+auto KnownCommands::find_subcommand(const std::string& container, ByteView name) const
+    -> LearnedByName::const_iterator {
+  constexpr std::size_t kLongestName = 64;
+  return learned_.find(container + '|' + lower(name.substr(0, kLongestName)));
+}
+
 const Route* KnownCommands::find_learned(const std::string& name, std::span<const ByteView> argv) const {
   const auto found = learned_.find(name);
   if (found == learned_.end()) return nullptr;
   if (found->second.is_container && argv.size() > 1) {
-    const auto sub = learned_.find(name + '|' + lower(argv[1].substr(0, 64)));
+    const auto sub = find_subcommand(name, argv[1]);
     if (sub != learned_.end()) return &sub->second.route;
   }
   return &found->second.route;

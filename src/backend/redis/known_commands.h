@@ -113,10 +113,15 @@ class KnownCommands {
     bool is_container = false;
   };
 
+  using LearnedByName = std::unordered_map<std::string, Learned>;
+
+  [[nodiscard]] LearnedByName::const_iterator find_subcommand(const std::string& container,
+                                                              ByteView name) const;
+
   mutable std::vector<std::uint32_t> positions_;  ///< room for one request's keys
   const CommandSpec* const exec_ = find_command("exec");
   std::vector<Route> table_;  ///< parallel to all_commands()
-  std::unordered_map<std::string, Learned> learned_;
+  LearnedByName learned_;
 };
 
 /// True when a command that need not wait is asked to (XREAD BLOCK).

@@ -547,7 +547,9 @@ void Lane::expire_requests(std::int64_t now_us) {
     if (request.kind == InFlight::Kind::ping) continue;
     context_.statistics.timeouts.add();
     count_failure();
+    // Its client is told now, and may be gone before the late reply or the connection's end.
     const InFlight copy = request;
+    request.caller = nullptr;
     context_.worker.owner.on_timeout(*this, copy);
   }
 }

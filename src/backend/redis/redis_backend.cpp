@@ -490,7 +490,8 @@ bool RedisBackend::goes_again(Lane& lane, const InFlight& entry, const Reply& re
   else
     lane.stop_batches();
   constexpr int kMostAttempts = 3;
-  if (entry.errand == 0 || entry.caller->pending() > 1 || ++errands_[entry.errand].hops > kMostAttempts)
+  if (entry.expired || entry.errand == 0 || entry.caller->pending() > 1 ||
+      ++errands_[entry.errand].hops > kMostAttempts)
     return false;
   return errands_[entry.errand].spec != nullptr && retries_.sends_again(lane, entry);
 }
