@@ -6,10 +6,10 @@
 namespace larder::redis {
 namespace {
 
-constexpr std::size_t kWalks = 64;
+constexpr std::size_t kCensusWalks = 64;
 constexpr std::size_t kTagsAStep = 500;
-constexpr std::int64_t kPollUs = 1'000'000;
-constexpr std::int64_t kPauseUs = 200'000;  // after one that could not be completed
+constexpr std::int64_t kCensusPollUs = 1'000'000;
+constexpr std::int64_t kCensusPauseUs = 200'000;  // after one that could not be completed
 
 }  // namespace
 
@@ -90,7 +90,7 @@ class TagCensus::Poll final : public OwnCaller {
 
   void tick(std::int64_t now_us) {
     if (busy_ || now_us < next_us_) return;
-    next_us_ = now_us + kPollUs;
+    next_us_ = now_us + kCensusPollUs;
     epoch_ = state_.directory.epoch();
     for (std::uint16_t slot = 0; slot < kHashSlots; ++slot)
       known_[slot] = state_.directory.knows({TagDirectory::kEverything, slot});
@@ -139,9 +139,9 @@ void TagCensus::tick(std::int64_t now_us) {
   begun_ = state_.directory.begin_check();
   next_slot_ = 0;
   failed_ = false;
-  next_us_ = now_us + kPauseUs;
+  next_us_ = now_us + kCensusPauseUs;
   if (walks_.empty())
-    for (std::size_t i = 0; i < kWalks; ++i) walks_.push_back(std::make_unique<Walk>(*this));
+    for (std::size_t i = 0; i < kCensusWalks; ++i) walks_.push_back(std::make_unique<Walk>(*this));
   open_ = walks_.size();
   for (const auto& walk : walks_) walk->start();
 }

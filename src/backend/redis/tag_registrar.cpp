@@ -145,6 +145,7 @@ void TagRegistrar::ask_for_missing(Waiting& waiting) {
     }
     write->waiters.push_back(&waiting);
   }
+  ready_ |= waiting.missing == 0;  // another worker was faster
   for (const auto& [write, entry] : fresh) write->start(entry);
 }
 
