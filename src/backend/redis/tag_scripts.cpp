@@ -156,18 +156,26 @@ for n, key in pairs(changed) do
   written[#written + 1] = record
   for _, tag in ipairs(tags) do
     local list = entering[tag]
-    if list then
-      list[#list + 1] = key
-      list[#list + 1] = ''
-    else
-      entering[tag] = {key, ''}
+    if not list then
+      entering[tag] = key
       entered[#entered + 1] = '0'
       entered[#entered + 1] = tag
+    elseif type(list) == 'string' then
+      entering[tag] = {list, '', key, ''}
+    else
+      list[#list + 1] = key
+      list[#list + 1] = ''
     end
   end
 end
 call('HSET', records, unpack(written))
-for tag, list in pairs(entering) do call('HSET', index .. tag, unpack(list)) end
+for tag, list in pairs(entering) do
+  if type(list) == 'string' then
+    call('HSET', index .. tag, list, '')
+  else
+    call('HSET', index .. tag, unpack(list))
+  end
+end
 call('ZADD', registry, unpack(entered))
 return expire()
 )";
