@@ -157,13 +157,13 @@ void TagSweep::start_walks() {
   if (open_ > 0 || !done_) return;
   if (plan_.aim == TagAim::drop)
     state_.dropped.fetch_add(static_cast<std::uint64_t>(outcome_.count), std::memory_order_relaxed);
+  if (!outcome_.error.empty()) unclean_.clear();
   std::exchange(done_, nullptr)(outcome_);
-  clean_up();
 }
 
 /// What is not done here the pruner will find.
 void TagSweep::clean_up() {
-  if (unclean_.empty() || !outcome_.error.empty()) return;
+  if (done_ || unclean_.empty()) return;
   plan_.aim = TagAim::clean;
   groups_ = std::exchange(unclean_, {});
   next_group_ = 0;
@@ -396,6 +396,9 @@ void TagJobs::swept(Job& job, const TagSweep::Outcome& outcome) {
 }
 
 void TagJobs::tick(std::int64_t now_us) {
+  // Not at once: who waited for an answer gets it before Redis and the machine are busy again.
+  for (std::size_t i = 0; i < jobs_.size(); ++i)
+    if (jobs_[i]->sweep != nullptr) jobs_[i]->sweep->clean_up();
   std::erase_if(jobs_, [](const auto& job) {
     return job->stage == Job::Stage::over && (job->sweep == nullptr || job->sweep->is_done());
   });

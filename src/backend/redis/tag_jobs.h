@@ -54,13 +54,15 @@ class TagSweep {
   ~TagSweep();
 
   void start(std::vector<TagGroup> groups);
-  [[nodiscard]] bool is_done() const noexcept { return done_ == nullptr && open_ == 0; }
+  [[nodiscard]] bool is_done() const noexcept { return done_ == nullptr && open_ == 0 && unclean_.empty(); }
+
+  /// Begins the second part of a drop, if the first is over and has left something to do.
+  void clean_up();
 
  private:
   class Walk;
 
   void start_walks();
-  void clean_up();
   void walked(const Bytes& error);
 
   const NodeContext& context_;
