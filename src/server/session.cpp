@@ -8,11 +8,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "command/arguments.h"
 #include "command/error_reply.h"
 #include "server/connection_commands.h"
-#include "server/monitor.h"
-#include "server/redact.h"
+#include "server/dispatch.h"
 #include "server/server.h"
 #include "server/tracking.h"
 #include "server/worker.h"
@@ -33,32 +31,6 @@ constexpr std::uint32_t kQuickTogether = 64;
 constexpr std::size_t kSlowlogRequestBytes = 256;  // of a pending request, kept in case it turns out slow
 
 log::Rate failed_handshakes;
-
-bool wants_default_ttl(const Request& request) {
-  if (request.spec == nullptr || request.spec->name != "set") return false;
-  const Result<WriteOptions> options = parse_set_options(request.argv.subspan(3));
-  return options && options->expiry == ExpiryOption::none;
-}
-
-/// Whom AUTH and HELLO log in, if they do.
-ByteView user_of_login(const Request& request) {
-  const auto argv = request.argv;
-  if (request.spec->name == "auth") return argv.size() == 3 ? argv[1] : kOwnUser;
-  for (std::size_t i = 2; request.spec->name == "hello" && i + 2 < argv.size(); ++i)
-    if (equals_ignore_case(argv[i], "auth")) return argv[i + 1];
-  return {};
-}
-
-/// What the server itself does for those who run it.
-bool administers_larder(const Request& request) {
-  return request.spec != nullptr && request.spec->runner == Runner::connection &&
-         request.spec->flags.has(Flag::admin);
-}
-
-/// The words by which an HTTP request shows itself: a web page may make a browser send one to this port.
-bool is_http(ByteView name) {
-  return equals_ignore_case(name, "post") || equals_ignore_case(name, "host:");
-}
 
 }  // namespace
 
@@ -227,8 +199,9 @@ Step Session::run(ByteView raw) {
   const std::size_t start = tail.size();
   ReplyWriter reply(tail, protocol_);
   Request request{nullptr, parser_.argv(), raw, worker_.now_ms(), *this, reply};
+  if (parser_.is_inline()) request.raw = worker_.encode(request.argv);
   current_ = &request;
-  const Step step = dispatch(request);
+  const Step step = dispatch(*this, request);
   current_ = nullptr;
   if (step == Step::hold) {
     if (pending() == 0 && !paused_) {  // no answer will wake it
@@ -248,36 +221,6 @@ Step Session::run(ByteView raw) {
   return step;
 }
 
-Step Session::dispatch(Request& request) {
-  Server& server = worker_.server();
-  if (!admit(request)) {
-    if (state.transaction != nullptr) state.transaction->spoil();
-    return Step::done;
-  }
-  if (acts_as != nullptr && administers_larder(request)) {
-    // Larder's own commands know nothing of the rights of Redis' users, and CONFIG GET tells passwords.
-    request.reply.error(
-        fmt::format("NOPERM this user has no permissions to run the '{}' command", request.spec->name));
-    if (state.transaction != nullptr) state.transaction->spoil();
-    return Step::done;
-  }
-  if (is_paused(request)) return Step::hold;
-  if (server.monitors.load(std::memory_order_relaxed) > 0) show_monitors(request);
-  if (parser_.is_inline()) request.raw = encode(request.argv);
-  const CommandSpec* spec = request.spec;
-  if (spec != nullptr && spec->runner == Runner::connection) return run_own(request);
-  if (worker_.hot_keys().wants_sample()) count_hot_key(request);
-  if (server.settings().cache.default_ttl.count() > 0 && wants_default_ttl(request))
-    return set_with_default_ttl(request);
-  return pass_on(request);
-}
-
-/// What the backend runs, now or with EXEC.
-Step Session::pass_on(const Request& request) {
-  if (state.transaction != nullptr) return queue_up(request, Transaction::Place::backend);
-  return execute(request);
-}
-
 Step Session::execute(const Request& request) {
   return tracking == nullptr ? worker_.backend().execute(request) : tracking->run(request);
 }
@@ -292,172 +235,9 @@ std::int64_t Session::tracking_redirect() const noexcept {
   return tracking == nullptr ? -1 : static_cast<std::int64_t>(tracking->options().redirect);
 }
 
-Step Session::queue_up(const Request& request, Transaction::Place place) {
-  if (place != Transaction::Place::server && !worker_.backend().may_queue(request)) {
-    state.transaction->spoil();
-    return Step::done;
-  }
-  state.transaction->queue(request, place);
-  request.reply.simple("QUEUED");
-  if (state.transaction->bytes() > worker_.server().live.query_buffer_limit.load(std::memory_order_relaxed)) {
-    log::warning("client {} closed: its transaction exceeds the query buffer limit", identity_.address);
-    close();
-  }
-  return Step::done;
-}
-
-/// A command of the server's own, which a Redis behind it may know better.
-Step Session::run_own(const Request& request) {
-  const CommandSpec& spec = *request.spec;
-  if (spec.flags.has(Flag::upstream_answers) && worker_.backend().forwards_unknown()) {
-    Request unknown = request;
-    unknown.spec = nullptr;
-    return pass_on(unknown);
-  }
-  // A subscriber's PING is answered behind what was published before it, as by Redis.
-  if (state.transaction == nullptr && holds.subscribed.any() && spec.name == "ping" &&
-      worker_.backend().has_subscriptions())
-    return pass_on(request);
-  if (state.transaction == nullptr || spec.flags.has(Flag::runs_in_multi))
-    return find_connection_handler(spec)(*this, request);
-  if (const ByteView user = user_of_login(request);
-      !user.empty() && (acts_as != nullptr || user != kOwnUser)) {
-    // Redis judges each command behind it by the rights of the new user; here they have all run by then.
-    request.reply.error("ERR a change of the user is not supported inside of a transaction");
-    state.transaction->spoil();
-    return Step::done;
-  }
-  return queue_up(request, spec.name == "select" ? Transaction::Place::both : Transaction::Place::server);
-}
-
-/// What Redis checks of a request before it runs or queues it; false when an error was answered.
-bool Session::admit(Request& request) {
-  if (!resolve(request)) return false;
-  const CommandSpec* spec = request.spec;
-  if (state.transaction != nullptr && spec != nullptr && spec->flags.has(Flag::no_multi)) {
-    request.reply.error("ERR Command not allowed inside a transaction");
-    return false;
-  }
-  if (!state.authenticated && (spec == nullptr || !spec->flags.has(Flag::no_auth))) {
-    request.reply.error("NOAUTH Authentication required.");
-    return false;
-  }
-  if (holds.subscribing && protocol_ == Protocol::resp2 && holds.subscribed.any())
-    return is_for_subscribers(request);
-  return true;
-}
-
-/// In RESP2 nothing else tells messages from replies; false when an error was answered.
-bool Session::is_for_subscribers(const Request& request) const {
-  constexpr ByteView kTheirs[] = {"ping",       "psubscribe", "punsubscribe", "quit",       "reset",
-                                  "ssubscribe", "subscribe",  "sunsubscribe", "unsubscribe"};
-  std::string name(request.spec != nullptr ? request.spec->name : request.argv[0].substr(0, 128));
-  if (std::ranges::find(kTheirs, name) != std::end(kTheirs)) return true;
-  std::ranges::transform(name, name.begin(), ascii_lower);
-  request.reply.error(fmt::format(
-      "{} Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in "
-      "this context",
-      name == "exec" ? "EXECABORT Transaction discarded because of:" : "ERR", name));
-  return false;
-}
-
-/// Finds the row and checks the arity; false when an error was answered.
-bool Session::resolve(Request& request) {
-  const CommandSpec* spec = find_command(request.argv[0]);
-  if (spec == nullptr) {
-    if (is_http(request.argv[0])) {
-      log::warning("client {} closed: it speaks HTTP", identity_.address);
-      close_after_replies();
-      return false;
-    }
-    if (worker_.backend().forwards_unknown()) return true;
-    append_unknown_command(request.reply, request.argv);
-    return false;
-  }
-  if (spec->flags.has(Flag::container) && request.argv.size() > 1) {
-    const CommandSpec* subcommand = find_subcommand(*spec, request.argv[1]);
-    // On redis a subcommand that we do not know may exist there, unless the server runs the container itself.
-    if (subcommand == nullptr && spec->runner != Runner::connection && worker_.backend().forwards_unknown())
-      return true;
-    if (subcommand == nullptr) {
-      append_unknown_subcommand(request.reply, spec->name, request.argv[1]);
-      return false;
-    }
-    spec = subcommand;
-  }
-  if (!spec->accepts(request.argv.size())) {
-    refuse_arity(request, *spec);
-    return false;
-  }
-  if (spec->runner == Runner::connection && find_connection_handler(*spec) == nullptr) {
-    append_unknown_command(request.reply, request.argv);
-    return false;
-  }
-  request.spec = spec;
-  return true;
-}
-
-void Session::refuse_arity(const Request& request, const CommandSpec& spec) {
-  worker_.statistics().of(spec).rejected.add();
-  if (spec.name != "exec") return append_wrong_arity(request.reply, spec.name);
-  // As Redis: an EXEC that is refused ends the transaction.
-  request.reply.error(
-      "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
-  drop_transaction();
-}
-
 void Session::drop_transaction() {
   state.transaction.reset();
   worker_.backend().unwatch(*this);
-}
-
-/// CLIENT PAUSE: the request waits, and the session with it, until the pause ends.
-bool Session::is_paused(const Request& request) {
-  Server& server = worker_.server();
-  if (request.now_ms >= server.paused_until_ms.load(std::memory_order_relaxed)) return false;
-  const bool is_exec =
-      state.transaction != nullptr && request.spec != nullptr && request.spec->name == "exec";
-  const bool is_write = request.spec == nullptr || request.spec->flags.has(Flag::write) ||
-                        (is_exec && state.transaction->writes());
-  const bool is_connection =
-      !is_exec && request.spec != nullptr && request.spec->runner == Runner::connection;
-  if (server.pause_writes_only.load(std::memory_order_relaxed) ? !is_write : is_connection) return false;
-  paused_ = true;
-  worker_.park(*this);
-  return true;
-}
-
-void Session::count_hot_key(const Request& request) {
-  const auto position = static_cast<std::size_t>(
-      request.spec != nullptr ? request.spec->keys.first : worker_.backend().first_key_position(request));
-  const bool has_key = position > 0 && position < request.argv.size();
-  worker_.hot_keys().add(db_, has_key ? request.argv[position] : ByteView());
-}
-
-void Session::show_monitors(const Request& request) {
-  const bool hidden = request.spec != nullptr &&
-                      (request.spec->flags.has(Flag::skip_monitor) || request.spec->flags.has(Flag::admin));
-  if (hidden) return;
-  worker_.server().show_monitors(monitor_line(redacted(request.argv), db_, identity_.address));
-}
-
-/// `[cache] default_ttl`: a plain SET is run, and forwarded, as if the client had written `PX ttl` behind it.
-Step Session::set_with_default_ttl(Request request) {
-  const std::string ttl_ms = std::to_string(worker_.server().settings().cache.default_ttl.count());
-  std::vector<ByteView> argv(request.argv.begin(), request.argv.end());
-  argv.insert(argv.end(), {"PX", ttl_ms});
-  request.argv = argv;
-  request.raw = encode(argv);
-  return pass_on(request);
-}
-
-ByteView Session::encode(std::span<const ByteView> argv) {
-  Bytes& encoded = worker_.encode_buffer();
-  encoded.clear();
-  ReplyWriter writer(encoded, Protocol::resp2);
-  writer.begin_array(argv.size());
-  for (const ByteView argument : argv) writer.bulk(argument);
-  return encoded;
 }
 
 /// Statistics, slow log and CLIENT REPLY, once a request was answered at once.
@@ -669,6 +449,11 @@ void Session::hang_up() {
 }
 
 // --- life ---
+
+void Session::pause() {
+  paused_ = true;
+  worker_.park(*this);
+}
 
 void Session::resume() {
   paused_ = false;

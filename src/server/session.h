@@ -66,7 +66,8 @@ class Session final : public Pollable, public Caller {
   /// Once per second: idle time-out and buffer limits.
   void check_limits(std::int64_t now_us);
 
-  /// Goes on after CLIENT PAUSE.
+  /// CLIENT PAUSE: the request at hand waits, and all behind it, until resume().
+  void pause();
   void resume();
 
   // --- what commands change ---
@@ -149,19 +150,6 @@ class Session final : public Pollable, public Caller {
   [[nodiscard]] bool may_go_on() const noexcept;
   [[nodiscard]] bool can_resume() const noexcept;
   [[nodiscard]] Step run(ByteView raw);
-  [[nodiscard]] Step dispatch(Request& request);
-  [[nodiscard]] bool admit(Request& request);
-  [[nodiscard]] bool resolve(Request& request);
-  [[nodiscard]] bool is_for_subscribers(const Request& request) const;
-  [[nodiscard]] Step run_own(const Request& request);
-  [[nodiscard]] Step pass_on(const Request& request);
-  [[nodiscard]] Step queue_up(const Request& request, Transaction::Place place);
-  [[nodiscard]] bool is_paused(const Request& request);
-  void refuse_arity(const Request& request, const CommandSpec& spec);
-  void count_hot_key(const Request& request);
-  void show_monitors(const Request& request);
-  [[nodiscard]] Step set_with_default_ttl(Request request);
-  [[nodiscard]] ByteView encode(std::span<const ByteView> argv);
   void protocol_error(Errc code);
   void end_caching(const Request& request) noexcept;
   void account(const Request& request, std::size_t reply_start);

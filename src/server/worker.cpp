@@ -167,6 +167,14 @@ void Worker::give_buffer(Bytes buffer) {
   spare_buffers_.push_back(std::move(buffer));
 }
 
+ByteView Worker::encode(std::span<const ByteView> argv) {
+  encoded_.clear();
+  ReplyWriter writer(encoded_, Protocol::resp2);
+  writer.begin_array(argv.size());
+  for (const ByteView argument : argv) writer.bulk(argument);
+  return encoded_;
+}
+
 void Worker::mark_dirty(Session& session) {
   if (session.marked_dirty) return;
   session.marked_dirty = true;

@@ -95,8 +95,8 @@ class Worker {
   std::unordered_set<Session*> trackers;
   std::atomic<std::size_t> broadcasting{0};  ///< of them with BCAST; written by this worker only
 
-  /// Room to write a request in RESP form (inline requests).
-  [[nodiscard]] Bytes& encode_buffer() noexcept { return encode_buffer_; }
+  /// A request in RESP form (inline requests). Life: until the next call.
+  [[nodiscard]] ByteView encode(std::span<const ByteView> argv);
 
  private:
   void run();
@@ -121,7 +121,7 @@ class Worker {
   std::vector<std::uint64_t> retried_;
   std::vector<Bytes> spare_buffers_;
   std::vector<char> scratch_;
-  Bytes encode_buffer_;
+  Bytes encoded_;
   WorkerStatistics statistics_;
   HotKeys hot_keys_;
   Hub hub_;

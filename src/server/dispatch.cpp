@@ -1,0 +1,137 @@
+#include "server/dispatch.h"
+
+#include "base/log.h"
+#include "command/arguments.h"
+#include "server/admission.h"
+#include "server/connection_commands.h"
+#include "server/monitor.h"
+#include "server/redact.h"
+#include "server/server.h"
+#include "server/session.h"
+#include "server/worker.h"
+
+namespace larder {
+namespace {
+
+bool wants_default_ttl(const Request& request) {
+  if (request.spec == nullptr || request.spec->name != "set") return false;
+  const Result<WriteOptions> options = parse_set_options(request.argv.subspan(3));
+  return options && options->expiry == ExpiryOption::none;
+}
+
+/// Whom AUTH and HELLO log in, if they do.
+ByteView user_of_login(const Request& request) {
+  const auto argv = request.argv;
+  if (request.spec->name == "auth") return argv.size() == 3 ? argv[1] : kOwnUser;
+  for (std::size_t i = 2; request.spec->name == "hello" && i + 2 < argv.size(); ++i)
+    if (equals_ignore_case(argv[i], "auth")) return argv[i + 1];
+  return {};
+}
+
+/// CLIENT PAUSE: the request waits, and the session with it, until the pause ends.
+bool is_paused(Session& session, const Request& request) {
+  Server& server = session.worker().server();
+  if (request.now_ms >= server.paused_until_ms.load(std::memory_order_relaxed)) return false;
+  const bool is_exec =
+      session.state.transaction != nullptr && request.spec != nullptr && request.spec->name == "exec";
+  const bool is_write = request.spec == nullptr || request.spec->flags.has(Flag::write) ||
+                        (is_exec && session.state.transaction->writes());
+  const bool is_connection =
+      !is_exec && request.spec != nullptr && request.spec->runner == Runner::connection;
+  if (server.pause_writes_only.load(std::memory_order_relaxed) ? !is_write : is_connection) return false;
+  session.pause();
+  return true;
+}
+
+void count_hot_key(Session& session, const Request& request) {
+  const auto position = static_cast<std::size_t>(
+      request.spec != nullptr ? request.spec->keys.first
+                              : session.worker().backend().first_key_position(request));
+  const bool has_key = position > 0 && position < request.argv.size();
+  session.worker().hot_keys().add(session.db(), has_key ? request.argv[position] : ByteView());
+}
+
+void show_monitors(Session& session, const Request& request) {
+  const bool hidden = request.spec != nullptr &&
+                      (request.spec->flags.has(Flag::skip_monitor) || request.spec->flags.has(Flag::admin));
+  if (hidden) return;
+  session.worker().server().show_monitors(
+      monitor_line(redacted(request.argv), session.db(), session.identity().address));
+}
+
+Step queue_up(Session& session, const Request& request, Transaction::Place place) {
+  if (place != Transaction::Place::server && !session.worker().backend().may_queue(request)) {
+    session.state.transaction->spoil();
+    return Step::done;
+  }
+  session.state.transaction->queue(request, place);
+  request.reply.simple("QUEUED");
+  if (session.state.transaction->bytes() >
+      session.worker().server().live.query_buffer_limit.load(std::memory_order_relaxed)) {
+    log::warning("client {} closed: its transaction exceeds the query buffer limit",
+                 session.identity().address);
+    session.close();
+  }
+  return Step::done;
+}
+
+/// What the backend runs, now or with EXEC.
+Step pass_on(Session& session, const Request& request) {
+  if (session.state.transaction != nullptr) return queue_up(session, request, Transaction::Place::backend);
+  return session.execute(request);
+}
+
+/// A command of the server's own, which a Redis behind it may know better.
+Step run_own(Session& session, const Request& request) {
+  const CommandSpec& spec = *request.spec;
+  if (spec.flags.has(Flag::upstream_answers) && session.worker().backend().forwards_unknown()) {
+    Request unknown = request;
+    unknown.spec = nullptr;
+    return pass_on(session, unknown);
+  }
+  // A subscriber's PING is answered behind what was published before it, as by Redis.
+  if (session.state.transaction == nullptr && session.holds.subscribed.any() && spec.name == "ping" &&
+      session.worker().backend().has_subscriptions())
+    return pass_on(session, request);
+  if (session.state.transaction == nullptr || spec.flags.has(Flag::runs_in_multi))
+    return find_connection_handler(spec)(session, request);
+  if (const ByteView user = user_of_login(request);
+      !user.empty() && (session.acts_as != nullptr || user != kOwnUser)) {
+    // Redis judges each command behind it by the rights of the new user; here they have all run by then.
+    request.reply.error("ERR a change of the user is not supported inside of a transaction");
+    session.state.transaction->spoil();
+    return Step::done;
+  }
+  return queue_up(session, request,
+                  spec.name == "select" ? Transaction::Place::both : Transaction::Place::server);
+}
+
+/// `[cache] default_ttl`: a plain SET is run, and forwarded, as if the client had written `PX ttl` behind it.
+Step set_with_default_ttl(Session& session, Request request) {
+  const std::string ttl_ms = std::to_string(session.worker().server().settings().cache.default_ttl.count());
+  std::vector<ByteView> argv(request.argv.begin(), request.argv.end());
+  argv.insert(argv.end(), {"PX", ttl_ms});
+  request.argv = argv;
+  request.raw = session.worker().encode(argv);
+  return pass_on(session, request);
+}
+
+}  // namespace
+
+Step dispatch(Session& session, Request& request) {
+  Server& server = session.worker().server();
+  if (!admit(session, request)) {
+    if (session.state.transaction != nullptr) session.state.transaction->spoil();
+    return Step::done;
+  }
+  if (is_paused(session, request)) return Step::hold;
+  if (server.monitors.load(std::memory_order_relaxed) > 0) show_monitors(session, request);
+  const CommandSpec* spec = request.spec;
+  if (spec != nullptr && spec->runner == Runner::connection) return run_own(session, request);
+  if (session.worker().hot_keys().wants_sample()) count_hot_key(session, request);
+  if (server.settings().cache.default_ttl.count() > 0 && wants_default_ttl(request))
+    return set_with_default_ttl(session, request);
+  return pass_on(session, request);
+}
+
+}  // namespace larder
