@@ -19,12 +19,6 @@
 namespace larder {
 namespace {
 
-// A client that does not read is not read from: past these bounds its next requests wait in its socket.
-constexpr std::size_t kMaxOutput = 1 << 20;
-constexpr std::size_t kMaxPending = 256;
-constexpr std::size_t kMinPending = 4;
-constexpr std::size_t kLargeReply = 64 * 1024;
-
 constexpr std::size_t kReadStep = 16 * 1024;
 constexpr std::size_t kLargestReadStep = 1 << 20;
 constexpr std::uint32_t kQuickTogether = 64;
@@ -156,7 +150,7 @@ void Session::process_buffer() {
 }
 
 bool Session::may_go_on() const noexcept {
-  return !held_ && !paused_ && !closing_ && out_.size() - sent_ <= kMaxOutput && pending() < most_pending_;
+  return !held_ && !paused_ && !closing_ && output_.has_room(pending());
 }
 
 /// Runs all whole requests of `input`; returns how many bytes are done with.
@@ -194,7 +188,7 @@ void Session::protocol_error(Errc code) {
 // --- requests ---
 
 Step Session::run(ByteView raw) {
-  if (out_.capacity() < kReadStep && queue_.empty() && out_.empty()) out_ = worker_.take_buffer();
+  if (output_.wants_buffer() && queue_.empty()) output_.bytes() = worker_.take_buffer();
   Bytes& tail = queue_.tail();
   const std::size_t start = tail.size();
   ReplyWriter reply(tail, protocol_);
@@ -314,7 +308,7 @@ void Session::finish(Ticket ticket) {
   const std::int64_t behind_us = std::min(std::exchange(upstream_us, 0), took_us);
   if (worker_.is_slow(took_us))
     worker_.log_slow(*this, place, {.queue_us = took_us - behind_us, .upstream_us = behind_us});
-  adapt_most_pending(queue_.bytes(ticket).size());
+  output_.adapt_most_pending(queue_.bytes(ticket).size());
   queue_.finish(ticket);
   if (tracking != nullptr) [[unlikely]]
     tracking->finished(ticket, std::exchange(is_heard_of, false));
@@ -322,12 +316,6 @@ void Session::finish(Ticket ticket) {
     worker_.mark_dirty(*this);
   else if (pending() == 0)
     worker_.release(*this);
-}
-
-/// All pending replies may arrive before the client reads one: while they are large few are asked for ahead.
-void Session::adapt_most_pending(std::size_t reply_bytes) noexcept {
-  most_pending_ = reply_bytes > kLargeReply ? std::max(most_pending_ / 2, kMinPending)
-                                            : std::min(most_pending_ + 1, kMaxPending);
 }
 
 /// A wait begins and ends in the backend.
@@ -349,14 +337,12 @@ void Session::settle() {
   }
   if (is_closed()) return;
   count_wait();
-  if ((closing_ || (draining_ && !held_ && !paused_)) && pending() == 0 && out_.size() == sent_)
-    return close();
+  if ((closing_ || (draining_ && !held_ && !paused_)) && pending() == 0 && unsent() == 0) return close();
   if (may_go_on() && !draining_) want(wanted_ | EPOLLIN);
 }
 
 bool Session::can_resume() const noexcept {
-  return !paused_ && !closing_ && (!held_ || pending() == 0) && out_.size() - sent_ <= kMaxOutput &&
-         pending() < most_pending_;
+  return !paused_ && !closing_ && (!held_ || pending() == 0) && output_.has_room(pending());
 }
 
 // --- EXEC ---
@@ -391,28 +377,15 @@ void Session::follow_select(ByteView raw) {
 // --- bytes out ---
 
 void Session::flush() {
-  while (sent_ < out_.size()) {
-    const ssize_t count = transport_.send(ByteView(out_).substr(sent_));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN) {
-      drop_sent_half();
+  switch (output_.send(transport_, worker_.statistics().bytes_out)) {
+    case Output::Sent::all:
+      if (queue_.empty()) worker_.give_buffer(std::exchange(output_.bytes(), Bytes()));
+      return want(wanted_ & ~static_cast<std::uint32_t>(EPOLLOUT));
+    case Output::Sent::some:
       return want(wanted_ | EPOLLOUT);
-    }
-    if (count < 0) return close();
-    sent_ += static_cast<std::size_t>(count);
-    worker_.statistics().bytes_out.add(static_cast<std::uint64_t>(count));
+    case Output::Sent::broken:
+      return close();
   }
-  out_.clear();
-  sent_ = 0;
-  if (queue_.empty()) worker_.give_buffer(std::exchange(out_, Bytes()));
-  want(wanted_ & ~static_cast<std::uint32_t>(EPOLLOUT));
-}
-
-/// A slow reader may never take everything: what it has taken must not pile up before what it has not.
-void Session::drop_sent_half() {
-  if (sent_ < out_.size() / 2) return;
-  out_.erase(0, sent_);
-  sent_ = 0;
 }
 
 void Session::want(std::uint32_t events) {
@@ -432,13 +405,12 @@ void Session::send_behind(ByteView bytes) {
   worker_.mark_dirty(*this);
 }
 
-/// `out_` ends with a whole reply, but for EXEC's while one of its parts is waited for.
+/// `output_` ends with a whole reply, but for EXEC's while one of its parts is waited for.
 void Session::push(ByteView bytes) {
   if (is_closed()) return;
-  (queue_.holds(open_array_) ? queue_.tail() : out_).append(bytes);
+  (queue_.holds(open_array_) ? queue_.tail() : output_.bytes()).append(bytes);
   worker_.mark_dirty(*this);
-  const std::uint64_t most_bytes = output_bounds().hard_bytes;
-  if (most_bytes == 0 || out_.size() - sent_ <= most_bytes) return;
+  if (!output_.exceeds_hard(output_bounds())) return;
   log_unread();
   close();
 }
@@ -486,7 +458,7 @@ void Session::check_limits(std::int64_t now_us) {
   if (timeout_s > 0 && !state.monitoring && !holds.subscribed.any() && pending() == 0 &&
       now_us - last_active_us_ > timeout_s * 1'000'000)
     return close();
-  if (exceeds(output_bounds(), now_us)) {
+  if (output_.exceeds(output_bounds(), now_us)) {
     log_unread();
     return close();
   }
@@ -498,25 +470,12 @@ void Session::check_limits(std::int64_t now_us) {
 
 void Session::log_unread() const {
   log::warning("client {} closed: {} bytes of unread replies exceed the output buffer limit",
-               identity_.address, out_.size() - sent_);
+               identity_.address, unsent());
 }
 
 const OutputBounds& Session::output_bounds() const noexcept {
   const LiveSettings& live = worker_.server().live;
   return state.monitoring || holds.subscribed.any() ? live.pubsub_output : live.normal_output;
-}
-
-/// Above the hard bound, or above the soft one for too long.
-bool Session::exceeds(const OutputBounds& bounds, std::int64_t now_us) {
-  const std::size_t unsent = out_.size() - sent_;
-  const std::uint64_t hard = bounds.hard_bytes, soft = bounds.soft_bytes;
-  if (hard > 0 && unsent > hard) return true;
-  if (soft == 0 || unsent <= soft) {
-    over_soft_since_us_ = 0;
-    return false;
-  }
-  if (over_soft_since_us_ == 0) over_soft_since_us_ = now_us;
-  return now_us - over_soft_since_us_ > bounds.soft_s * 1'000'000;
 }
 
 void Session::reset_state() {
@@ -562,8 +521,8 @@ std::string Session::describe(UnixMs now_ms) const {
       (now_ms - identity_.connected_at_ms) / 1000, idle_s, flags(), db_, holds.subscribed.channels,
       holds.subscribed.patterns, holds.subscribed.shard_channels,
       multi == nullptr ? -1 : static_cast<int>(multi->size()), in_.size(), in_.capacity() - in_.size(),
-      parser_.heap_bytes(), multi == nullptr ? 0 : multi->bytes(), out_.capacity(), pending(),
-      out_.size() - sent_, sizeof(Session) + in_.capacity() + out_.capacity() + parser_.heap_bytes(),
+      parser_.heap_bytes(), multi == nullptr ? 0 : multi->bytes(), output_.capacity(), pending(), unsent(),
+      sizeof(Session) + in_.capacity() + output_.capacity() + parser_.heap_bytes(),
       wanted_ & EPOLLOUT ? "rw" : "r", command == nullptr ? "NULL" : command->name, user(),
       tracking_redirect(), static_cast<int>(protocol_), state.library_name, state.library_version);
 }

@@ -7,6 +7,7 @@
 #include "io/poller.h"
 #include "io/transport.h"
 #include "resp/request_parser.h"
+#include "server/output.h"
 #include "server/reply_queue.h"
 #include "server/transaction.h"
 
@@ -14,7 +15,6 @@ namespace larder {
 
 class Tracking;
 class Worker;
-struct OutputBounds;
 
 /// What CLIENT LIST tells of a connection, apart from what the session does right now.
 struct ClientIdentity {
@@ -99,7 +99,7 @@ class Session final : public Pollable, public Caller {
   /// As CLIENT GETREDIR says it.
   [[nodiscard]] std::int64_t tracking_redirect() const noexcept;
 
-  [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - sent_; }
+  [[nodiscard]] std::size_t unsent() const noexcept { return output_.unsent(); }
 
   /// Replies that have not left, because one before them is waited for.
   [[nodiscard]] bool owes_any() const noexcept { return !queue_.empty(); }
@@ -161,11 +161,8 @@ class Session final : public Pollable, public Caller {
   void limit_handshake(std::int64_t now_us);
   void log_unread() const;
   [[nodiscard]] const OutputBounds& output_bounds() const noexcept;
-  [[nodiscard]] bool exceeds(const OutputBounds& bounds, std::int64_t now_us);
   void keep(ByteView rest);
   void flush();
-  void drop_sent_half();
-  void adapt_most_pending(std::size_t reply_bytes) noexcept;
   void want(std::uint32_t events);
   void drop_buffers();
   void count_wait();
@@ -174,13 +171,11 @@ class Session final : public Pollable, public Caller {
   Worker& worker_;
   Transport transport_;
   ClientIdentity identity_;
-  std::size_t most_pending_ = 32;  ///< requests in flight at once; follows the size of their replies
-  std::uint32_t wanted_ = 0;       ///< events the Poller watches
+  std::uint32_t wanted_ = 0;  ///< events the Poller watches
   RequestParser parser_;
-  Bytes in_;              ///< the unfinished request and what came behind it
-  Bytes out_;             ///< replies ready to be sent
-  std::size_t sent_ = 0;  ///< of out_
-  ReplyQueue queue_{out_};
+  Bytes in_;       ///< the unfinished request and what came behind it
+  Output output_;  ///< replies ready to be sent
+  ReplyQueue queue_{output_.bytes()};
   Ticket last_ticket_ = kNoTicket;
   Ticket open_array_ = kNoTicket;  ///< EXEC's reply is not whole before that one's is there
   const CommandSpec* last_command_ = nullptr;
@@ -189,7 +184,6 @@ class Session final : public Pollable, public Caller {
   const CommandSpec* quick_spec_ = nullptr;  ///< of the requests that are not recorded yet
   std::uint32_t quick_count_ = 0;            ///< how many they are
   std::int64_t last_active_us_;
-  std::int64_t over_soft_since_us_ = 0;  ///< unsent replies exceed the soft bound; 0 = they do not
   bool counts_as_blocked_ = false;
   bool held_ = false;      ///< the first request in in_ waits for earlier ones
   bool paused_ = false;    ///< CLIENT PAUSE, or the backend is not ready
