@@ -21,8 +21,6 @@ namespace {
 
 constexpr std::size_t kReadStep = 16 * 1024;
 constexpr std::size_t kLargestReadStep = 1 << 20;
-constexpr std::uint32_t kQuickTogether = 64;
-constexpr std::size_t kSlowlogRequestBytes = 256;  // of a pending request, kept in case it turns out slow
 
 log::Rate failed_handshakes;
 
@@ -157,7 +155,8 @@ bool Session::may_go_on() const noexcept {
 std::size_t Session::process(ByteView input) {
   std::size_t position = 0;
   worker_.refresh_clock();
-  started_us_ = last_active_us_ = worker_.now_us();
+  last_active_us_ = worker_.now_us();
+  accounting_.start(last_active_us_);
   while (may_go_on() && !is_closed()) {
     const RequestLimits limits{worker_.server().live.max_bulk_bytes.load(std::memory_order_relaxed),
                                state.authenticated};
@@ -171,7 +170,7 @@ std::size_t Session::process(ByteView input) {
     if (*status == RequestParser::Status::ready && run(raw) == Step::hold) break;
     position += raw.size();
   }
-  record_quick();
+  accounting_.close();
   return closing_ ? input.size() : position;
 }
 
@@ -234,66 +233,22 @@ void Session::drop_transaction() {
   worker_.backend().unwatch(*this);
 }
 
-/// Statistics, slow log and CLIENT REPLY, once a request was answered at once.
+/// Once a request was answered at once: the books, and CLIENT REPLY.
 void Session::account(const Request& request, std::size_t reply_start) {
   Bytes& tail = queue_.tail();
-  if (is_quick(request) && tail[reply_start] != '-') {
-    if (request.spec != quick_spec_ || quick_count_ == kQuickTogether) record_quick();
-    quick_spec_ = request.spec;
-    ++quick_count_;
-  } else {
-    record_quick();
-    const std::int64_t took_us = take_time();
-    record(statistics_of(request), took_us, ByteView(tail).substr(reply_start));
-    if (worker_.is_slow(took_us)) worker_.log_slow(*this, request.argv, {.l1_us = took_us});
-  }
-
+  accounting_.answered(request, ByteView(tail).substr(reply_start));
   if (state.reply_mode == ReplyMode::on) return;
   tail.resize(reply_start);
   if (state.reply_mode == ReplyMode::skip) state.reply_mode = ReplyMode::on;
   if (state.reply_mode == ReplyMode::skip_next) state.reply_mode = ReplyMode::skip;
 }
 
-/// Too quick for the slow log, so that nobody asks how long just this one took.
-bool Session::is_quick(const Request& request) const noexcept {
-  return request.spec != nullptr && request.spec->flags.has(Flag::fast) && !worker_.times_quick_requests();
-}
-
-/// Quick requests of one kind in a row are timed together: looking at the clock takes as long as a hit in L1.
-void Session::record_quick() {
-  if (quick_count_ == 0) return;
-  worker_.statistics().of(*quick_spec_).record(take_time(), quick_count_);
-  quick_count_ = 0;
-}
-
-/// Since the requests before; the next one starts where this one ended.
-std::int64_t Session::take_time() noexcept {
-  const std::int64_t now_us = steady_now_us();
-  return now_us - std::exchange(started_us_, now_us);
-}
-
-void Session::record(CommandStatistics& command, std::int64_t took_us, ByteView reply) {
-  command.record(took_us);
-  if (!reply.starts_with('-')) return;
-  command.failed.add();
-  worker_.statistics().errors.record(reply);
-}
-
-CommandStatistics& Session::statistics_of(const Request& request) {
-  WorkerStatistics& statistics = worker_.statistics();
-  if (request.spec != nullptr) return statistics.of(*request.spec);
-  const bool may_exist = worker_.backend().forwards_unknown();
-  return may_exist ? statistics.of_unlisted(request.argv[0]) : statistics.of_unknown();
-}
-
 // --- deferred replies ---
 
 Ticket Session::defer() {
-  ReplyQueue::Place place{
-      .statistics = &statistics_of(*current_), .started_us = started_us_, .protocol = protocol_};
+  ReplyQueue::Place place = accounting_.place_for(*current_);
   place.discard = state.reply_mode != ReplyMode::on;
   if (state.reply_mode == ReplyMode::skip) state.reply_mode = ReplyMode::on;
-  if (worker_.keeps_slow_requests()) place.request = current_->raw.substr(0, kSlowlogRequestBytes);
   return last_ticket_ = queue_.defer(std::move(place));
 }
 
@@ -302,12 +257,7 @@ ReplyWriter Session::reply_to(Ticket ticket) {
 }
 
 void Session::finish(Ticket ticket) {
-  const ReplyQueue::Place& place = queue_.place(ticket);
-  const std::int64_t took_us = steady_now_us() - place.started_us;
-  record(*place.statistics, took_us, queue_.reply(ticket));
-  const std::int64_t behind_us = std::min(std::exchange(upstream_us, 0), took_us);
-  if (worker_.is_slow(took_us))
-    worker_.log_slow(*this, place, {.queue_us = took_us - behind_us, .upstream_us = behind_us});
+  accounting_.finished(queue_.place(ticket), queue_.reply(ticket));
   output_.adapt_most_pending(queue_.bytes(ticket).size());
   queue_.finish(ticket);
   if (tracking != nullptr) [[unlikely]]
@@ -359,7 +309,7 @@ void Session::run_queued(const CommandSpec& spec, ByteView raw) {
   ReplyWriter reply(tail, protocol_);
   const Request request{&spec, parser.argv(), raw, worker_.now_ms(), *this, reply};
   current_ = &request;
-  started_us_ = steady_now_us();
+  accounting_.start(steady_now_us());
   const Step step = find_connection_handler(spec)(*this, request);
   current_ = nullptr;
   if (step == Step::done)

@@ -7,6 +7,7 @@
 #include "io/poller.h"
 #include "io/transport.h"
 #include "resp/request_parser.h"
+#include "server/accounting.h"
 #include "server/output.h"
 #include "server/reply_queue.h"
 #include "server/transaction.h"
@@ -153,11 +154,6 @@ class Session final : public Pollable, public Caller {
   void protocol_error(Errc code);
   void end_caching(const Request& request) noexcept;
   void account(const Request& request, std::size_t reply_start);
-  [[nodiscard]] bool is_quick(const Request& request) const noexcept;
-  void record_quick();
-  [[nodiscard]] std::int64_t take_time() noexcept;
-  void record(CommandStatistics& command, std::int64_t took_us, ByteView reply);
-  [[nodiscard]] CommandStatistics& statistics_of(const Request& request);
   void limit_handshake(std::int64_t now_us);
   void log_unread() const;
   [[nodiscard]] const OutputBounds& output_bounds() const noexcept;
@@ -179,10 +175,8 @@ class Session final : public Pollable, public Caller {
   Ticket last_ticket_ = kNoTicket;
   Ticket open_array_ = kNoTicket;  ///< EXEC's reply is not whole before that one's is there
   const CommandSpec* last_command_ = nullptr;
-  const Request* current_ = nullptr;         ///< while it is being run
-  std::int64_t started_us_ = 0;              ///< of the request being run, or of the quick ones before it
-  const CommandSpec* quick_spec_ = nullptr;  ///< of the requests that are not recorded yet
-  std::uint32_t quick_count_ = 0;            ///< how many they are
+  const Request* current_ = nullptr;  ///< while it is being run
+  Accounting accounting_{*this};
   std::int64_t last_active_us_;
   bool counts_as_blocked_ = false;
   bool held_ = false;      ///< the first request in in_ waits for earlier ones
