@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "command/error_reply.h"
 #include "server/client_filter.h"
+#include "server/client_line.h"
 #include "server/connection_commands.h"
 #include "server/gather.h"
 #include "value/number.h"
@@ -20,7 +21,7 @@ Step client_id(Session& session, const Request& request) {
 }
 
 Step client_info(Session& session, const Request& request) {
-  request.reply.verbatim("txt", session.describe(request.now_ms) + "\n");
+  request.reply.verbatim("txt", client_line(session, request.now_ms) + "\n");
   return Step::done;
 }
 
@@ -42,7 +43,7 @@ Step client_list(Session& session, const Request& request) {
       [filter = std::move(parsed.filter), now_ms = request.now_ms](Worker& worker, auto& clients) {
         for (const auto& [id, client] : worker.sessions())
           if (!client->is_closed() && filter.matches(*client))
-            clients.push_back({id, client->describe(now_ms)});
+            clients.push_back({id, client_line(*client, now_ms)});
       },
       [](ReplyWriter& reply, auto& clients) {
         std::ranges::sort(clients, {}, &ListedClient::id);

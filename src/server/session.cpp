@@ -428,6 +428,17 @@ const OutputBounds& Session::output_bounds() const noexcept {
   return state.monitoring || holds.subscribed.any() ? live.pubsub_output : live.normal_output;
 }
 
+Session::Usage Session::usage() const noexcept {
+  return {.fd = transport_.fd(),
+          .idle_us = steady_now_us() - last_active_us_,
+          .input_bytes = in_.size(),
+          .input_capacity = in_.capacity(),
+          .parser_bytes = parser_.heap_bytes(),
+          .output_capacity = output_.capacity(),
+          .waits_for_room = (wanted_ & EPOLLOUT) != 0,
+          .command = current_ != nullptr ? current_->spec : last_command_};
+}
+
 void Session::reset_state() {
   if (state.monitoring) {
     --worker_.monitors;
@@ -441,40 +452,6 @@ void Session::reset_state() {
   state.authenticated = worker_.server().password().empty();
   db_ = worker_.server().tier().first_db();
   protocol_ = Protocol::resp2;
-}
-
-/// The letters of CLIENT LIST, in Redis' order.
-std::string Session::flags() const {
-  std::string letters;
-  if (state.monitoring) letters += 'O';
-  if (holds.subscribed.any()) letters += 'P';
-  if (state.transaction != nullptr) letters += 'x';
-  if (holds.blocked) letters += 'b';
-  if (tracking != nullptr) letters += 't';
-  if (tracking != nullptr && tracking->redirect_is_broken) letters += 'R';
-  if (tracking != nullptr && tracking->options().broadcasts) letters += 'B';
-  if (identity_.is_unix) letters += 'U';
-  return letters.empty() ? "N" : letters;
-}
-
-std::string Session::describe(UnixMs now_ms) const {
-  const std::int64_t idle_s = (steady_now_us() - last_active_us_) / 1'000'000;
-  const CommandSpec* command = current_ != nullptr ? current_->spec : last_command_;
-  const Transaction* const multi = state.transaction.get();
-  return fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} "
-      "qbuf={} "
-      "qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp=0 obl=0 oll={} omem={} tot-mem={} events={} cmd={} "
-      "user={} "
-      "redir={} resp={} lib-name={} lib-ver={}",
-      identity_.id, identity_.address, identity_.local_address, transport_.fd(), state.name,
-      (now_ms - identity_.connected_at_ms) / 1000, idle_s, flags(), db_, holds.subscribed.channels,
-      holds.subscribed.patterns, holds.subscribed.shard_channels,
-      multi == nullptr ? -1 : static_cast<int>(multi->size()), in_.size(), in_.capacity() - in_.size(),
-      parser_.heap_bytes(), multi == nullptr ? 0 : multi->bytes(), output_.capacity(), pending(), unsent(),
-      sizeof(Session) + in_.capacity() + output_.capacity() + parser_.heap_bytes(),
-      wanted_ & EPOLLOUT ? "rw" : "r", command == nullptr ? "NULL" : command->name, user(),
-      tracking_redirect(), static_cast<int>(protocol_), state.library_name, state.library_version);
 }
 
 }  // namespace larder

@@ -135,8 +135,18 @@ class Session final : public Pollable, public Caller {
   [[nodiscard]] const ClientIdentity& identity() const noexcept { return identity_; }
   [[nodiscard]] Worker& worker() noexcept { return worker_; }
   [[nodiscard]] bool is_closed() const noexcept { return !transport_; }
-  [[nodiscard]] std::string describe(UnixMs now_ms) const;  ///< its line in CLIENT LIST, without line end
-  [[nodiscard]] const CommandSpec* last_command() const noexcept { return last_command_; }
+
+  /// What it has and does, for CLIENT LIST.
+  struct Usage {
+    int fd;
+    std::int64_t idle_us;
+    std::size_t input_bytes, input_capacity;  ///< of a request that is not whole yet
+    std::size_t parser_bytes;
+    std::size_t output_capacity;
+    bool waits_for_room;         ///< to send
+    const CommandSpec* command;  ///< the one at hand, or the last; null: none, or none of our table
+  };
+  [[nodiscard]] Usage usage() const noexcept;
 
  private:
   static constexpr Ticket kNoTicket = UINT64_MAX;
@@ -162,7 +172,6 @@ class Session final : public Pollable, public Caller {
   void want(std::uint32_t events);
   void drop_buffers();
   void count_wait();
-  [[nodiscard]] std::string flags() const;
 
   Worker& worker_;
   Transport transport_;
