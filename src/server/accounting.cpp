@@ -15,13 +15,15 @@ constexpr std::size_t kSlowlogRequestBytes = 256;  // of a pending request, kept
 
 }  // namespace
 
-void Accounting::answered(const Request& request, ByteView reply) {
-  if (is_quick(request) && !reply.starts_with('-')) {
-    if (request.spec != quick_spec_ || quick_count_ == kQuickTogether) close();
-    quick_spec_ = request.spec;
-    ++quick_count_;
-    return;
-  }
+void Accounting::answered(const Request& request, const Bytes& output, std::size_t reply_start) {
+  if (!is_quick(request) || output[reply_start] == '-')
+    return record_alone(request, ByteView(output).substr(reply_start));
+  if (request.spec != quick_spec_ || quick_count_ == kQuickTogether) close();
+  quick_spec_ = request.spec;
+  ++quick_count_;
+}
+
+void Accounting::record_alone(const Request& request, ByteView reply) {
   close();
   const std::int64_t took_us = take_time();
   record(statistics_of(request), took_us, reply);

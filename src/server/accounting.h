@@ -22,8 +22,8 @@ class Accounting {
   /// The first of some requests in a row begins.
   void start(std::int64_t now_us) noexcept { started_us_ = now_us; }
 
-  /// One was answered at once; the next begins.
-  void answered(const Request& request, ByteView reply);
+  /// One was answered at once, at the end of `output`; the next begins.
+  void answered(const Request& request, const Bytes& output, std::size_t reply_start);
 
   /// No other follows for now.
   void close();
@@ -35,6 +35,7 @@ class Accounting {
  private:
   [[nodiscard]] bool is_quick(const Request& request) const noexcept;
   [[nodiscard]] std::int64_t take_time() noexcept;
+  void record_alone(const Request& request, ByteView reply);
   void record(CommandStatistics& command, std::int64_t took_us, ByteView reply);
   [[nodiscard]] CommandStatistics& statistics_of(const Request& request);
 

@@ -8,6 +8,7 @@
 #include "server/redact.h"
 #include "server/server.h"
 #include "server/session.h"
+#include "server/tracking.h"
 #include "server/worker.h"
 
 namespace larder {
@@ -78,7 +79,7 @@ Step queue_up(Session& session, const Request& request, Transaction::Place place
 /// What the backend runs, now or with EXEC.
 Step pass_on(Session& session, const Request& request) {
   if (session.state.transaction != nullptr) return queue_up(session, request, Transaction::Place::backend);
-  return session.execute(request);
+  return execute(session, request);
 }
 
 /// A command of the server's own, which a Redis behind it may know better.
@@ -117,6 +118,11 @@ Step set_with_default_ttl(Session& session, Request request) {
 }
 
 }  // namespace
+
+Step execute(Session& session, const Request& request) {
+  return session.tracking == nullptr ? session.worker().backend().execute(request)
+                                     : session.tracking->run(request);
+}
 
 Step dispatch(Session& session, Request& request) {
   Server& server = session.worker().server();

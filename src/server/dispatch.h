@@ -14,4 +14,7 @@ class Session;
 /// Thread: the session's worker.
 [[nodiscard]] Step dispatch(Session& session, Request& request);
 
+/// Hands a request to the backend, past MULTI; what a client keeps (CLIENT TRACKING) is noted.
+[[nodiscard]] Step execute(Session& session, const Request& request);
+
 }  // namespace larder

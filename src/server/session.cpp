@@ -214,10 +214,6 @@ Step Session::run(ByteView raw) {
   return step;
 }
 
-Step Session::execute(const Request& request) {
-  return tracking == nullptr ? worker_.backend().execute(request) : tracking->run(request);
-}
-
 /// CLIENT CACHING is about the next command, or the next transaction.
 void Session::end_caching(const Request& request) noexcept {
   const bool is_client = request.spec != nullptr && request.spec->name.starts_with("client|");
@@ -233,12 +229,16 @@ void Session::drop_transaction() {
   worker_.backend().unwatch(*this);
 }
 
-/// Once a request was answered at once: the books, and CLIENT REPLY.
+/// Once a request was answered at once.
 void Session::account(const Request& request, std::size_t reply_start) {
-  Bytes& tail = queue_.tail();
-  accounting_.answered(request, ByteView(tail).substr(reply_start));
-  if (state.reply_mode == ReplyMode::on) return;
-  tail.resize(reply_start);
+  accounting_.answered(request, queue_.tail(), reply_start);
+  if (state.reply_mode != ReplyMode::on) [[unlikely]]
+    take_back(reply_start);
+}
+
+/// CLIENT REPLY: the client does not want it.
+void Session::take_back(std::size_t reply_start) {
+  queue_.tail().resize(reply_start);
   if (state.reply_mode == ReplyMode::skip) state.reply_mode = ReplyMode::on;
   if (state.reply_mode == ReplyMode::skip_next) state.reply_mode = ReplyMode::skip;
 }

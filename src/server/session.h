@@ -111,9 +111,6 @@ class Session final : public Pollable, public Caller {
   }
   [[nodiscard]] Ticket last_ticket() const noexcept { return last_ticket_; }
 
-  /// Hands a request to the backend.
-  [[nodiscard]] Step execute(const Request& request);
-
   // --- what EXEC needs ---
   std::unique_ptr<Transaction> executing;  ///< its reply is put together here
 
@@ -164,6 +161,7 @@ class Session final : public Pollable, public Caller {
   void protocol_error(Errc code);
   void end_caching(const Request& request) noexcept;
   void account(const Request& request, std::size_t reply_start);
+  void take_back(std::size_t reply_start);
   void limit_handshake(std::int64_t now_us);
   void log_unread() const;
   [[nodiscard]] const OutputBounds& output_bounds() const noexcept;

@@ -4,6 +4,7 @@
 #include "command/error_reply.h"
 #include "resp/reply_cursor.h"
 #include "server/connection_commands.h"
+#include "server/dispatch.h"
 #include "server/session.h"
 #include "server/tracking.h"
 #include "server/transaction.h"
@@ -157,7 +158,7 @@ Step exec(Session& session, const Request& request) {
   if (!transaction.own().empty() || transaction.size() == 0) return run_mixed(session, request);
   Request block = request;
   block.raw = transaction.block();
-  const Step step = session.execute(block);
+  const Step step = execute(session, block);
   if (step == Step::done) session.worker().backend().unwatch(session);  // none was run
   if (step != Step::hold) session.state.transaction.reset();
   return step;
