@@ -113,7 +113,11 @@ Step set_with_default_ttl(Session& session, Request request) {
   std::vector<ByteView> argv(request.argv.begin(), request.argv.end());
   argv.insert(argv.end(), {"PX", ttl_ms});
   request.argv = argv;
-  request.raw = session.worker().encode(argv);
+  Bytes raw;  // the session still reads what the client wrote, which may stand in the worker's buffer
+  ReplyWriter writer(raw, Protocol::resp2);
+  writer.begin_array(argv.size());
+  for (const ByteView argument : argv) writer.bulk(argument);
+  request.raw = raw;
   return pass_on(session, request);
 }
 
