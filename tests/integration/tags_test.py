@@ -194,21 +194,26 @@ def test_raw_readers_of_redis_see_what_clients_see(lab):
             assert left(raw) == []
 
 
+def check_shown(client, count):
+    """The keys k0, k1 … and no others are what a client sees of the database."""
+    assert client.value("DBSIZE") == count
+    assert len(decode(client.call("KEYS", "*"))) == count
+    assert all(client.value("RANDOMKEY").startswith(b"k") for _ in range(50))
+    keys, cursor = [], b"0"
+    while cursor != b"0" or not keys:
+        cursor, found = decode(client.call("SCAN", cursor, "COUNT", 7))
+        keys += found
+    assert sorted(keys) == sorted(b"k%d" % n for n in range(count))
+
+
 def test_the_bookkeeping_in_redis_is_not_shown(lab):
     redis = lab.redis()
     larder = lab.larder("redis", redis, config={"redis.tag_prefix": "hidden:"})
     with larder.connect() as client, redis.connect() as raw:
         client.pipeline([("SET", f"k{n}", "v", "TAGS", 2, "posts", f"user:{n}") for n in range(20)])
         assert len(decode(raw.call("KEYS", "hidden:*"))) == 23  # 21 tags, the records, the list of tags
-        assert client.value("DBSIZE") == 20
-        assert len(decode(client.call("KEYS", "*"))) == 20
+        check_shown(client, 20)
         assert decode(client.call("KEYS", "hidden:*")) == []
-        assert all(client.value("RANDOMKEY").startswith(b"k") for _ in range(50))
-        keys, cursor = [], b"0"
-        while cursor != b"0" or not keys:
-            cursor, found = decode(client.call("SCAN", cursor, "COUNT", 7))
-            keys += found
-        assert sorted(keys) == sorted(b"k%d" % n for n in range(20))
         client.call("FLUSHDB")
         assert raw.value("DBSIZE") == 0
 
