@@ -14,7 +14,7 @@
 namespace larder::postgres {
 namespace {
 
-constexpr int kVersion = 3;
+constexpr int kVersion = 4;
 constexpr ByteView kTestPrefix = "larder_test_";
 
 /// How long a test schema's process may be out of touch (a restart of PostgreSQL) before others drop it.
@@ -40,6 +40,7 @@ void upgrade(BlockingSession& session, const Options& options) {
                     options.schema, version, kVersion));
   if (version == 0) return install(session, options);
   if (version < 3) session.script(upgrade_to_version_3(options));
+  if (version == 3) session.script(upgrade_to_version_4(options));
   if (version < kVersion)
     session.script(fmt::format("update meta set value = '{}' where name = 'version'", kVersion));
 }

@@ -184,12 +184,17 @@ std::string complete(std::string sql, const Options& options) {
 }  // namespace
 
 std::string new_schema(const Options& options) {
-  return complete(std::string(kTables) + kTagTables + kTagFunctions + kStore + kWholeDatabases + kTriggers,
-                  options);
+  return complete(
+      std::string(kTables) + kTagTables + kDropTagged + kTagFunctions + kStore + kWholeDatabases + kTriggers,
+      options);
 }
 
 std::string upgrade_to_version_3(const Options& options) {
-  return complete(std::string(kDropOldStore) + kTagTables + kTagFunctions + kStore, options);
+  return complete(std::string(kDropOldStore) + kTagTables + kDropTagged + kTagFunctions + kStore, options);
+}
+
+std::string upgrade_to_version_4(const Options& options) {
+  return complete(kDropTagged, options);
 }
 
 }  // namespace larder::postgres

@@ -16,4 +16,7 @@ namespace larder::postgres {
 /// that could lose an update of a key that two Larders create; it is replaced.)
 [[nodiscard]] std::string upgrade_to_version_3(const Options& options);
 
+/// What makes version 4 of version 3: an invalidation that reads the index of tags only.
+[[nodiscard]] std::string upgrade_to_version_4(const Options& options);
+
 }  // namespace larder::postgres

@@ -37,13 +37,12 @@ create view keys_by_tag as
   where kv.tags <> '{}' and (kv.exp is null or kv.exp > extract(epoch from clock_timestamp()) * 1000);
 )sql";
 
-const char* const kTagFunctions = R"sql(
-create function tags_lock() returns bigint immutable language sql
-  as $$ select hashtextextended('larder tags {schema}', 0) $$;
-
+// `db + 0`: with `db` PostgreSQL reads all of kv_by_hash besides, to find rows that are in both indexes. That
+// was 21 of 24 ms at 110,000 rows, and more with every row.
+const char* const kDropTagged = R"sql(
 -- Deletes the rows of a database that carry the tags, all or so many, and returns them. Rows are locked in key
 -- order, as every batch does it, and deleted by the next statement, which sees what the lock has waited for.
-create function drop_tagged(p_db smallint, p_tags bytea[], p_exact boolean, p_all boolean, p_limit bigint)
+create or replace function drop_tagged(p_db smallint, p_tags bytea[], p_exact boolean, p_all boolean, p_limit bigint)
 returns table (k bytea, exp bigint) language plpgsql set enable_seqscan = off as $$
 declare
   home smallint; meant text; found bytea[];
@@ -51,7 +50,7 @@ begin
   perform pg_advisory_xact_lock_shared({schema}.tags_lock());
   select place into home from {schema}.dbs where dbs.db = p_db;
   if home is null then return; end if;
-  meant := format('from {schema}.kv where db = %1$s and tags <> ''{}'' and {schema}.tag_paths(tags) %2$s $1%3$s', home,
+  meant := format('from {schema}.kv where db + 0 = %1$s and tags <> ''{}'' and {schema}.tag_paths(tags) %2$s $1%3$s', home,
     case when p_all then '@>' else '&&' end, case when not p_exact then '' when p_all then ' and tags @> $1' else ' and tags && $1' end);
   execute 'select array_agg(l.k) from (select k ' || meant || ' order by k limit $2 for update) l' into found using p_tags, p_limit;
   if found is null then return; end if;
@@ -61,6 +60,11 @@ begin
     return query execute 'delete ' || meant || ' and k = any($2) returning k, exp' using p_tags, found;
   end if;
 end $$;
+)sql";
+
+const char* const kTagFunctions = R"sql(
+create function tags_lock() returns bigint immutable language sql
+  as $$ select hashtextextended('larder tags {schema}', 0) $$;
 
 -- For programs, inside a transaction of their own: deletes the keys that carry the tag or one below it when
 -- the transaction commits; returns how many.

@@ -6,7 +6,10 @@ namespace larder::postgres {
 /// version 2.
 extern const char* const kTagTables;
 
-/// What finds and deletes keys by tag. Shape: with `{schema}` and `{channel}` still to be replaced.
+/// Finds and deletes keys by tag, in the words of version 4. Shape: with `{schema}` still to be replaced.
+extern const char* const kDropTagged;
+
+/// What calls it, for programs and for Larder. Shape: with `{schema}` and `{channel}` still to be replaced.
 extern const char* const kTagFunctions;
 
 }  // namespace larder::postgres

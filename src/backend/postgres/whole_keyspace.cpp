@@ -37,10 +37,11 @@ constexpr const char* kRandomkey =
     " (select k from kv where db = (select place from dbs where db = $1::int8)"
     "   and (exp is null or exp > $2::int8) order by key_hash(k) limit 1)"
     " limit 1";
-// The tagged rows first, by their index: a walk over all hashes would look at every row.
-#define LARDER_TAGGED                                                                               \
-  "with tagged as materialized (select k, exp from kv where db = (select place from dbs where db =" \
-  " $1::int8) and tags <> '{}' and tag_paths(tags) && $2::bytea[] and ($3::int8 = 0 or tags && "    \
+// The tagged rows first, by their index: a walk over all hashes would look at every row (tags_sql.cpp: why `+
+// 0`).
+#define LARDER_TAGGED                                                                                   \
+  "with tagged as materialized (select k, exp from kv where db + 0 = (select place from dbs where db =" \
+  " $1::int8) and tags <> '{}' and tag_paths(tags) && $2::bytea[] and ($3::int8 = 0 or tags && "        \
   "$2::bytea[]))"
 constexpr const char* kTagcount =
     LARDER_TAGGED " select count(*) from tagged where exp is null or exp > $4::int8";
