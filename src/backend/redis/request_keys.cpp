@@ -7,13 +7,13 @@
 namespace larder::redis {
 namespace {
 
-struct Row {
+struct RuleRow {
   ByteView name;
   KeyRule rule;
 };
 
 // Sorted by name.
-constexpr auto kRules = std::to_array<Row>({
+constexpr auto kRules = std::to_array<RuleRow>({
     {"blmpop", KeyRule::counted_from_second},
     {"bzmpop", KeyRule::counted_from_second},
     {"eval", KeyRule::counted_from_second},
@@ -41,7 +41,7 @@ constexpr auto kRules = std::to_array<Row>({
     {"zunion", KeyRule::counted_from_first},
     {"zunionstore", KeyRule::stored_and_counted},
 });
-static_assert(std::ranges::is_sorted(kRules, {}, &Row::name));
+static_assert(std::ranges::is_sorted(kRules, {}, &RuleRow::name));
 
 /// The keys that a request has, as positions.
 class Positions {
@@ -104,7 +104,7 @@ class Positions {
 }  // namespace
 
 KeyRule find_key_rule(ByteView name) noexcept {
-  const auto found = std::ranges::lower_bound(kRules, name, {}, &Row::name);
+  const auto found = std::ranges::lower_bound(kRules, name, {}, &RuleRow::name);
   return found != kRules.end() && found->name == name ? found->rule : KeyRule::range;
 }
 

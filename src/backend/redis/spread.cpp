@@ -16,13 +16,13 @@
 namespace larder::redis {
 namespace {
 
-struct Row {
+struct SpreadRow {
   ByteView name;
   Spread spread;
 };
 
 // Sorted by name.
-constexpr auto kSpreads = std::to_array<Row>({
+constexpr auto kSpreads = std::to_array<SpreadRow>({
     {"acl|deluser", Spread::all_agree},
     {"acl|load", Spread::all_agree},
     {"acl|save", Spread::all_agree},
@@ -59,7 +59,7 @@ constexpr auto kSpreads = std::to_array<Row>({
     {"unlink", Spread::counts},
     {"wait", Spread::least},
 });
-static_assert(std::ranges::is_sorted(kSpreads, {}, &Row::name));
+static_assert(std::ranges::is_sorted(kSpreads, {}, &SpreadRow::name));
 
 bool is_error(ByteView reply) noexcept {
   return reply.starts_with('-') || reply.starts_with('!');
@@ -186,7 +186,7 @@ void merge_keyspace(std::span<const Bytes> parts, ReplyWriter& out) {
 }  // namespace
 
 Spread find_spread(ByteView name) noexcept {
-  const auto found = std::ranges::lower_bound(kSpreads, name, {}, &Row::name);
+  const auto found = std::ranges::lower_bound(kSpreads, name, {}, &SpreadRow::name);
   return found != kSpreads.end() && found->name == name ? found->spread : Spread::none;
 }
 
