@@ -16,6 +16,12 @@ using Bytes = std::string;
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
 }
 
+[[nodiscard]] inline Bytes lower_case(ByteView text) {
+  Bytes lower(text);
+  for (char& c : lower) c = ascii_lower(c);
+  return lower;
+}
+
 /// Compares option words (`nx`, `EX`) as Redis does: ASCII, case-insensitive. `lower` is already lower case.
 [[nodiscard]] constexpr bool equals_ignore_case(ByteView word, ByteView lower) noexcept {
   if (word.size() != lower.size()) return false;

@@ -82,12 +82,6 @@ ByteView as_c_string(ByteView bytes, std::size_t limit) noexcept {
   return bytes.substr(0, std::min(bytes.find('\0'), limit));
 }
 
-Bytes lower_case(ByteView text) {
-  Bytes lower(text);
-  std::ranges::transform(lower, lower.begin(), ascii_lower);
-  return lower;
-}
-
 Bytes upper_case(ByteView lower) {
   Bytes upper(lower);
   for (char& c : upper)

@@ -7,7 +7,7 @@
 namespace larder {
 namespace {
 
-constexpr ByteView kClient[] = {
+constexpr ByteView kClientHelp[] = {
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GETNAME",
     "    Return the name of the current connection.",
@@ -196,9 +196,9 @@ struct Help {
 };
 
 constexpr Help kHelp[] = {
-    {"client", kClient}, {"command", kCommand}, {"config", kConfig}, {"debug", kDebug},
-    {"larder", kLarder}, {"latency", kLatency}, {"memory", kMemory}, {"object", kObject},
-    {"pubsub", kPubsub}, {"slowlog", kSlowlog},
+    {"client", kClientHelp}, {"command", kCommand}, {"config", kConfig}, {"debug", kDebug},
+    {"larder", kLarder},     {"latency", kLatency}, {"memory", kMemory}, {"object", kObject},
+    {"pubsub", kPubsub},     {"slowlog", kSlowlog},
 };
 
 }  // namespace

@@ -47,7 +47,7 @@ constexpr auto kCachedReads = std::to_array<CachedRead>({
 });
 static_assert(std::ranges::is_sorted(kCachedReads, {}, &CachedRead::name));
 
-void append_size(std::size_t size, Bytes& out) {
+void append_length(std::size_t size, Bytes& out) {
   const auto number = static_cast<std::uint32_t>(size);
   out.append(reinterpret_cast<const char*>(&number), sizeof number);
 }
@@ -63,7 +63,7 @@ void append_question(const CachedRead& read, const Request& request, Bytes& ques
   question.push_back(static_cast<char>(&read - kCachedReads.data()));
   question.push_back(static_cast<char>(request.caller.protocol()));
   for (const ByteView word : request.argv.subspan(2)) {
-    append_size(word.size(), question);
+    append_length(word.size(), question);
     question.append(word);
   }
 }

@@ -228,12 +228,6 @@ Route route_of(const CommandSpec& spec) noexcept {
   return route;
 }
 
-std::string lower(ByteView name) {
-  std::string out(name);
-  std::transform(out.begin(), out.end(), out.begin(), ascii_lower);
-  return out;
-}
-
 }  // namespace
 
 KnownCommands::KnownCommands() {
@@ -251,7 +245,7 @@ void KnownCommands::learn(ByteView command_reply) {
 void KnownCommands::learn_one(ReplyCursor& cursor) {
   std::int64_t fields = cursor.next().count;
   if (fields < 6) return cursor.skip(fields);
-  const std::string name = lower(cursor.next().text);
+  const std::string name = lower_case(cursor.next().text);
   const int arity = static_cast<int>(cursor.next().integer());
   Facts facts;
   for (std::int64_t left = cursor.next().count; left > 0; --left) facts.add(cursor.next().text);
@@ -276,7 +270,7 @@ void KnownCommands::learn_one(ReplyCursor& cursor) {
 Route KnownCommands::route(const Request& request) const {
   if (request.spec == exec_) return route_block(request);
   if (request.spec != nullptr) return table_[static_cast<std::size_t>(request.spec - all_commands().data())];
-  const std::string name = lower(request.argv[0]);
+  const std::string name = lower_case(request.argv[0]);
   if (const Route* learned = find_learned(name, request.argv)) return *learned;
   Route route;
   route.needs = need_of(name, {});
@@ -294,7 +288,7 @@ Route KnownCommands::route(const Request& request) const {
 
 bool KnownCommands::refuses(const Request& request) const {
   if (learned_.empty() || request.spec != nullptr || find_command(request.argv[0]) != nullptr) return false;
-  const auto found = learned_.find(lower(request.argv[0]));
+  const auto found = learned_.find(lower_case(request.argv[0]));
   if (found == learned_.end()) {
     append_unknown_command(request.reply, request.argv);
     return true;
@@ -334,7 +328,7 @@ Route KnownCommands::route_block(const Request& exec) const {
 auto KnownCommands::find_subcommand(const std::string& container, ByteView name) const
     -> LearnedByName::const_iterator {
   constexpr std::size_t kLongestName = 64;
-  return learned_.find(container + '|' + lower(name.substr(0, kLongestName)));
+  return learned_.find(container + '|' + lower_case(name.substr(0, kLongestName)));
 }
 
 const Route* KnownCommands::find_learned(const std::string& name, std::span<const ByteView> argv) const {

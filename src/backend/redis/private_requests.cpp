@@ -1,13 +1,12 @@
 #include "backend/redis/private_requests.h"
 
 #include "backend/redis/handshake.h"
+#include "backend/redis/slot_map.h"
 #include "resp/reply_cursor.h"
 #include "resp/request_parser.h"
 
 namespace larder::redis {
 namespace {
-
-constexpr int kMostHops = 5;
 
 bool is(const Request& request, ByteView name) noexcept {
   return equals_ignore_case(request.argv[0], name);

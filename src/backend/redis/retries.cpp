@@ -5,12 +5,12 @@
 
 #include "backend/redis/answer.h"
 #include "backend/redis/handshake.h"
+#include "backend/redis/slot_map.h"
 #include "base/clock.h"
 
 namespace larder::redis {
 namespace {
 
-constexpr int kMostHops = 5;                      // without a pause
 constexpr std::int64_t kPauseUs = 50'000;         // before another attempt when nothing has changed
 constexpr std::int64_t kTryAgainPauseUs = 5'000;  // a key on its way takes this long or less
 constexpr ByteView kAsking = "*1\r\n$6\r\nASKING\r\n";

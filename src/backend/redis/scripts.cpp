@@ -12,12 +12,6 @@ namespace {
 
 constexpr std::size_t kOverheadBytes = 256;  // of a script in the list and in the map, roughly
 
-std::string lower(ByteView sha) {
-  std::string out(sha);
-  std::ranges::transform(out, out.begin(), ascii_lower);
-  return out;
-}
-
 }  // namespace
 
 ScriptUse script_use(std::span<const ByteView> argv) noexcept {
@@ -61,7 +55,7 @@ void Scripts::remember(ByteView body) {
 }
 
 std::optional<Bytes> Scripts::find(ByteView sha) {
-  const std::string wanted = lower(sha);
+  const std::string wanted = lower_case(sha);
   const std::lock_guard lock(mutex_);
   const std::optional<Place> found = find_used(wanted);
   if (!found) return std::nullopt;
@@ -69,7 +63,7 @@ std::optional<Bytes> Scripts::find(ByteView sha) {
 }
 
 bool Scripts::knows(ByteView sha) {
-  const std::string wanted = lower(sha);
+  const std::string wanted = lower_case(sha);
   const std::lock_guard lock(mutex_);
   return find_used(wanted).has_value();
 }

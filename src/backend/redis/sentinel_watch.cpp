@@ -22,7 +22,7 @@ config::RedisAddress login_at(const Options& options, const config::RedisSeed& s
 
 constexpr BreakerOptions kNever{.failures = 0};
 
-std::string label_of(const config::RedisAddress& address) {
+std::string sentinel_label(const config::RedisAddress& address) {
   return fmt::format("Sentinel {}:{}", address.host, address.port);
 }
 
@@ -32,9 +32,14 @@ SentinelWatch::Link::Link(const NodeContext& worker, config::RedisAddress at, He
                           const Orders& orders)
     : address(std::move(at)),
       breaker(kNever),
-      context{
-          worker, address, label_of(address),        worker.statistics.of_node(label_of(address)), breaker,
-          health, orders,  "redis.sentinel_password"},
+      context{worker,
+              address,
+              sentinel_label(address),
+              worker.statistics.of_node(sentinel_label(address)),
+              breaker,
+              health,
+              orders,
+              "redis.sentinel_password"},
       lane(context, {.protocol = Protocol::resp3, .db = 0, .tracking = false, .source = 0}) {}
 
 SentinelWatch::SentinelWatch(const NodeContext& worker, MasterView& view, std::function<void()> on_news)

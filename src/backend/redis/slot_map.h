@@ -54,4 +54,7 @@ struct Redirect {
 /// Reads an error reply that `asked_host` gave.
 [[nodiscard]] Redirect parse_redirect(ByteView reply, const std::string& asked_host);
 
+/// Redirects that a request follows without a pause.
+inline constexpr int kMostHops = 5;
+
 }  // namespace larder::redis

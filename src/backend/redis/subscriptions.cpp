@@ -5,13 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "backend/redis/slot_map.h"
 #include "base/log.h"
 #include "resp/reply_cursor.h"
 
 namespace larder::redis {
 namespace {
 
-constexpr int kMostHops = 5;
 constexpr ByteView kOtherUser =
     "ERR this connection has subscribed as another user: subscribe on a new connection";
 constexpr ByteView kNoResp3 = "ERR the Redis behind Larder does not speak RESP3, which subscriptions need";
