@@ -90,7 +90,7 @@ def test_tags_in_a_transaction_in_a_cluster(lab):
             assert client.value("TAGINVALIDATE", tag) == 1
         for words in (("TAGINVALIDATE", "b"), ("TAGKEYS", "b"), ("TAGCOUNT", "b")):
             replies = client.pipeline([("MULTI",), words, ("EXEC",)])
-            assert replies[1].endswith(b"takes several steps in Redis and cannot be in a transaction\r\n")
+            assert replies[1].endswith(b"concerns many slots of the cluster and cannot be in a transaction\r\n")
 
 
 def trusts(larder):

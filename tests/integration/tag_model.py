@@ -67,6 +67,9 @@ class Commands:
                        self.make_tagrem, self.make_end, self.make_rename, self.make_copy, self.make_get,
                        self.make_taglist, self.make_count, self.make_tagkeys, self.make_invalidate]
 
+    def leave_out(self, *makers):
+        self.makers = [maker for maker in self.makers if maker not in makers]
+
     def next(self):
         return self.rng.choice(self.makers)()
 

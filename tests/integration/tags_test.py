@@ -46,6 +46,26 @@ def test_random_commands_follow_a_model(lab, backend):
                 played += len(batch)
 
 
+@on_backends("redis", "cluster")
+def test_random_transactions_follow_a_model(lab, backend):
+    """In a cluster those that are allowed there, on the keys of one slot."""
+    larder = lab.larder(backend)
+    for protocol in (2, 3):
+        commands = Commands(random.Random(f"{lab.arguments.seed}/{protocol}"), keys_in(1))
+        if backend == "cluster":
+            commands.leave_out(commands.make_count, commands.make_tagkeys, commands.make_invalidate)
+        with larder.connect(protocol) as client:
+            client.call("FLUSHALL")
+            for number in range(STEPS // 8 * lab.arguments.rounds):
+                batch = [commands.next() for _ in range(commands.rng.choice([1, 3, 15]))]
+                if commands.rng.randrange(4) == 0:
+                    client.call("WATCH", "{0}elsewhere")
+                replies = client.pipeline([("MULTI",), *(words for words, _ in batch), ("EXEC",)])
+                for (words, expected), reply in zip(batch, plain(decode(replies[-1]))):
+                    got = sorted_keys(words, reply)
+                    assert got == expected, f"transaction {number}, {batch}: {words} answered {got}, not {expected}"
+
+
 class Writers:
     """Keep keys under the tag `t` written, renamed and copied. Every value is the number of its write.
 
@@ -214,6 +234,12 @@ def test_the_bookkeeping_in_redis_is_not_shown(lab):
         assert len(decode(raw.call("KEYS", "hidden:*"))) == 23  # 21 tags, the records, the list of tags
         check_shown(client, 20)
         assert decode(client.call("KEYS", "hidden:*")) == []
+        for watches in ([], [("WATCH", "k0")]):
+            replies = client.pipeline([*watches, ("MULTI",), ("KEYS", "*"), ("DBSIZE",), ("PING",), ("RANDOMKEY",),
+                                       ("SCAN", 0, "COUNT", 100), ("GET", "k0"), ("EXEC",)])
+            keys, size, pong, one, (cursor, found), value = decode(replies[-1])
+            assert sorted(keys) == sorted(found) == sorted(b"k%d" % n for n in range(20))
+            assert (size, pong, cursor, value) == (20, b"PONG", b"0", b"v") and one in keys
         client.call("FLUSHDB")
         assert raw.value("DBSIZE") == 0
 
@@ -259,10 +285,55 @@ def test_tags_in_a_transaction_on_redis(lab):
         replies = client.pipeline([("MULTI",), ("SET", "k", "v", "TAGS", 2, "a", "b:c"), ("RENAME", "k", "l"),
                                    ("TAGREM", "l", "a"), ("TAGLIST", "l"), ("EXEC",)])
         assert plain(decode(replies[-1])) == ["OK", "OK", 1, ["b:c"]]
-        replies = client.pipeline([("MULTI",), ("TAGINVALIDATE", "b"), ("EXEC",)])
-        assert replies[1] == b"-ERR 'taginvalidate' takes several steps in Redis and cannot be in a transaction\r\n"
-        assert replies[2].startswith(b"-EXECABORT")
-        assert client.value("TAGINVALIDATE", "b") == 1
+        replies = client.pipeline([("MULTI",), ("TAGINVALIDATE", "b:"), ("EXEC",)])
+        assert replies[1].startswith(b"-ERR") and replies[2].startswith(b"-EXECABORT"), replies
+        replies = client.pipeline([("MULTI",), ("TAGCOUNT", "b"), ("TAGINVALIDATE", "b", "ASYNC"), ("EXEC",)])
+        assert plain(decode(replies[-1])) == [1, 1]
+        assert client.value("EXISTS", "l") == 0
+
+
+def test_an_invalidation_in_a_transaction_is_void_in_l1(lab):
+    """Of this Larder and of another, in whichever database, also for what stands behind EXEC in the pipeline."""
+    redis = lab.redis()
+    larder, other = lab.larder("redis", redis), lab.larder("redis", redis)
+    keys = [f"k{n}" for n in range(100)]
+    with larder.connect() as client, larder.connect(3) as reader, other.connect() as second:
+        for db in (0, 3):
+            for one in (client, reader, second):
+                assert one.call("SELECT", db) == b"+OK\r\n"
+            for turn in range(50 * lab.arguments.rounds):
+                client.pipeline([("SET", key, turn, "TAGS", 1, f"t:{key}") for key in keys])
+                for one in (client, reader, second):
+                    assert plain(decode(one.call("MGET", *keys))) == [str(turn)] * len(keys)
+                    assert one.value("GET", "k5") == b"%d" % turn
+                selects = [("SELECT", 0), ("SELECT", db)] if turn % 2 else []
+                replies = client.pipeline([("MULTI",), ("SET", "own", turn), *selects, ("TAGINVALIDATE", "t"), ("EXEC",),
+                                           *(("GET", key) for key in keys)])
+                assert replies[-len(keys):] == [b"$-1\r\n"] * len(keys), replies
+                assert reader.value("GET", "k5") is None and not any(decode(reader.call("MGET", *keys)))
+                wait_until(lambda: not any(decode(second.call("MGET", *keys))), BOUND_S, "the other Larder")
+
+
+def test_a_transaction_that_would_hold_redis_for_too_long(lab):
+    """What is refused is not done at all; what goes beside it is."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect() as client, redis.connect() as raw:
+        fill_tag(client, 3000)
+        before = raw.value("DBSIZE")
+        replies = client.pipeline([("MULTI",), ("SET", "k", "v"), ("TAGINVALIDATE", "many"), ("TAGCOUNT", "many"),
+                                   ("TAGINVALIDATE", "own:7", "own:8"), ("EXEC",)])
+        ok, many, count, few = decode(replies[-1])
+        refusal = "in a transaction would hold Redis for too long, as there are too many keys: send it outside of MULTI"
+        assert (plain(ok), plain(few)) == ("OK", 120)
+        assert [plain(many), plain(count)] == [f"ERR '{name}' {refusal}" for name in ("taginvalidate", "tagcount")]
+        assert raw.value("DBSIZE") == before + 1 - 122
+        assert client.value("TAGINVALIDATE", "many") == 2880
+        wait_until(lambda: left(raw) == [b"k"], 10, "the end of the bookkeeping")
+        fill_tag(client, 1500)
+        replies = client.pipeline([("MULTI",), ("TAGINVALIDATE", "many"), ("EXEC",)])
+        assert plain(decode(replies[-1])) == [1500]
+        assert left(raw) == [b"k"], left(raw)
 
 
 def test_flushed_scripts_are_sent_again(lab):

@@ -21,6 +21,7 @@ struct Exception {
     subscribes,        ///< the same
     not_for_clients,   ///< the same
     changes_anything,  ///< whatever its flags say
+    tells,             ///< its reply names the keys that it has changed
     writes_its_row,    ///< movable keys, but the one it writes stands in its row
     scalar,            ///< its reply differs between RESP2 and RESP3 in nulls (`_`, `$-1`) only
   } kind;
@@ -95,6 +96,7 @@ constexpr auto kExceptions = std::to_array<Exception>({
     {"subscribe", Exception::subscribes},
     {"sunsubscribe", Exception::subscribes},
     {"sync", Exception::not_for_clients},
+    {"taginvalidate", Exception::tells},
     {"unsubscribe", Exception::subscribes},
     {"unwatch", Exception::watches},
     {"wait", Exception::blocks},
@@ -142,19 +144,19 @@ struct Facts {
 
 Effect effect_of(std::string_view name, const Facts& facts, const KeyRange& keys) noexcept {
   if (is(name, Exception::changes_anything)) return Effect::all;
+  if (is(name, Exception::tells)) return Effect::told;
   if (facts.readonly) return Effect::none;
   if (!facts.write) return facts.harmless && !facts.movable_keys ? Effect::none : Effect::all;
   if (facts.movable_keys && !is(name, Exception::writes_its_row)) return Effect::all;
   return keys.first > 0 ? Effect::keys : Effect::all;
 }
 
-/// Whether a queued command may become a script's call.
-bool is_replaced_in_block(const Request& queued, TagRole role) noexcept {
+/// Whether a queued command may become a script's call, or its reply is not shown as it comes.
+bool is_changed_in_block(const Request& queued, TagRole role) noexcept {
   switch (role) {
     case TagRole::none:
     case TagRole::writes:
     case TagRole::ends:
-    case TagRole::shows:
       return false;
     case TagRole::sets:
       return is_about_tags(*queued.spec, queued.argv);
@@ -312,7 +314,8 @@ Route KnownCommands::route_block(const Request& exec) const {
     ++block.queued;
     const Route one = route(queued);
     block.effect = std::max(block.effect, one.effect);
-    if (is_replaced_in_block(queued, one.tags)) block.tags = TagRole::block;
+    if (is_changed_in_block(queued, one.tags)) block.tags = TagRole::block;
+    block.tells |= one.effect == Effect::told;
     block.selects |= queued.spec != nullptr && queued.spec->name == "select";
   });
   std::vector<ByteView> keys;
@@ -320,6 +323,8 @@ Route KnownCommands::route_block(const Request& exec) const {
   if (!keys.empty()) block.first_key = keys.front();
   block.spans_slots =
       std::ranges::any_of(keys, [&keys](ByteView key) { return hash_slot(key) != hash_slot(keys.front()); });
+  std::ranges::sort(keys);
+  block.repeats_keys = std::ranges::adjacent_find(keys) != keys.end();
   // Which database a key is in is then Redis' to know.
   if (block.selects && block.effect == Effect::keys) block.effect = Effect::all;
   return block;

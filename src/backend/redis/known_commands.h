@@ -18,6 +18,7 @@ namespace larder::redis {
 /// What a command may change, as far as L1 is concerned.
 enum class Effect : std::uint8_t {
   none,
+  told,  ///< the keys that its reply names
   keys,  ///< the keys it names
   all,   ///< anything
 };
@@ -63,6 +64,8 @@ struct Route {
   KeyRule key_rule = KeyRule::range;    ///< how its keys are found when `keys` cannot say it
   std::uint32_t queued = 0;             ///< of EXEC: the commands of its block
   bool selects = false;                 ///< of EXEC: its block has SELECT
+  bool tells = false;                   ///< of EXEC: its block has what is Effect::told
+  bool repeats_keys = false;            ///< of EXEC: a key is named twice
   bool spans_slots = false;             ///< of EXEC: its keys are in several slots
   std::optional<ByteView> first_key{};  ///< of EXEC; lives as long as its request
   Spread spread = Spread::none;         ///< how a cluster runs it when it is not for one slot

@@ -127,7 +127,9 @@ Step RedisBackend::execute(const Request& request) {
   if (options_.reads_from_replicas)
     if (const std::optional<Step> taken = read_from_replica(request, route, may_use_l1)) return *taken;
   if (may_use_l1 && reads_.serves(request, route)) return reads_.execute(request, route);
-  return forward(request, route);
+  const Step step = forward(request, route);
+  // Which keys it changes, and nothing behind it may read from L1, is known when it is answered.
+  return route.tells && step == Step::pending ? Step::blocking : step;
 }
 
 void RedisBackend::append_read_keys(const Request& request, std::vector<KeyRef>& keys) {
@@ -146,10 +148,11 @@ bool RedisBackend::may_queue(const Request& request) {
   const Route route = commands_.route(request);
   if (commands_.refuses(request) || !cluster_.may_queue(request, route) || !may_tag(request, route))
     return false;
-  if (!is_swept(route)) return true;
-  request.reply.error(fmt::format("ERR '{}' takes several steps in Redis and cannot be in a transaction",
-                                  request.spec->name));
-  return false;
+  const bool is_of_many_slots = topology_.is_cluster() && is_swept(route);
+  if (is_of_many_slots)
+    request.reply.error(fmt::format(
+        "ERR '{}' concerns many slots of the cluster and cannot be in a transaction", request.spec->name));
+  return !is_of_many_slots;
 }
 
 /// It is not one request to Redis.
@@ -311,11 +314,15 @@ void RedisBackend::send_block(const Request& request, const Route& route, Lane& 
   entry.index = blocks_.take();
   Block& block = blocks_[entry.index];
   Bytes replaced;
-  if (entry.scripted) tag_requests_.append(request, route, lane, replaced);
+  block = {.asked = route.queued, .queued = route.queued, .guard = lane.block_guard(), .tells = route.tells};
+  if (entry.scripted) {
+    tag_requests_.append_block(request, lane, replaced, block.shown);
+    block.queued = static_cast<std::uint32_t>(block.shown.size());
+  }
   const ByteView behind_multi =
       (entry.scripted ? ByteView(replaced) : request.raw).substr(kBlockBegin.size());
-  block = {.queued = route.queued, .bytes = behind_multi.size(), .guard = lane.block_guard()};
-  entry.replies_left += route.queued + 1;
+  block.bytes = behind_multi.size();
+  entry.replies_left += block.queued + 1;
   lane.output().append(kBlockBegin);
   if (block.is_gated()) {
     lane.close_gate();
@@ -371,7 +378,7 @@ void RedisBackend::void_written(Lane& lane, const Request& request, const Route&
     append_key_refs(request, route, keys_);
   else if (route.effect == Effect::keys)
     commands_.append_written_keys(request, route, keys_);
-  entry.writes_anything = keys_.empty();
+  entry.writes_anything = keys_.empty() && route.effect != Effect::told;
   entry.written_keys = static_cast<std::uint32_t>(keys_.size());
   for (const KeyRef& key : keys_) lane.written_keys().push(key);
   // It will write when nobody knows when; until then nothing behind it waits for that, and L1 is right.
@@ -533,13 +540,50 @@ void RedisBackend::finish_block(Lane& lane, const InFlight& entry, const Reply& 
     return;
   if (reply.type == '-' && (is_redirect(block.refusal) || block.lacks_wait))
     return finish_forward(lane, entry, Reply{block.refusal, '-', false});
-  if (block.is_gated() || reply.type != '*' || reply.bytes[1] == '-')
-    return finish_forward(lane, entry, reply);
-  Bytes shown;
-  ReplyWriter(shown, Protocol::resp2).begin_array(block.queued);
-  const std::size_t header = reply.bytes.find('\n') + 1;
-  shown.append(reply.bytes.substr(reply.bytes.find('\n', header) + 1));
+  const bool is_as_it_is = block.is_gated() && block.shown.empty();
+  if (is_as_it_is || reply.type != '*' || reply.bytes[1] == '-') return finish_forward(lane, entry, reply);
+  const Bytes shown = shown_of(block, reply.bytes);
   finish_forward(lane, entry, {shown, '*', reply.needs_resp3, reply.took_us, reply.tracked});
+}
+
+/// EXEC's reply as its client gets it: without what Larder has queued, and what it was told.
+Bytes RedisBackend::shown_of(const Block& block, ByteView reply) {
+  ByteView elements = reply.substr(reply.find('\n') + 1);
+  if (!block.is_gated()) elements.remove_prefix(elements.find('\n') + 1);  // WAIT's
+  Bytes shown;
+  ReplyWriter(shown, Protocol::resp2).begin_array(block.asked);
+  if (block.shown.empty()) return shown.append(elements);
+  ReplyCursor cursor(elements);
+  for (const Shown how : block.shown) {
+    const ByteView element = cursor.take();
+    if (how == Shown::not_at_all) continue;
+    const std::optional<Bytes> names =
+        how == Shown::without_names ? without_names(element, tag_state_.prefix) : std::nullopt;
+    if (how == Shown::count)
+      append_told(element, shown);
+    else
+      shown.append(names ? ByteView(*names) : element);
+  }
+  return shown;
+}
+
+/// The keys that a queued sweep has dropped are void, in whichever database of the block that was.
+void RedisBackend::append_told(ByteView reply, Bytes& shown) {
+  ReplyCursor cursor(reply);
+  if (cursor.next().type != '*') {
+    shown.append(reply);
+    return;
+  }
+  const std::int64_t count = cursor.next().integer();
+  tag_state_.dropped.fetch_add(static_cast<std::uint64_t>(count), std::memory_order_relaxed);
+  for (std::int64_t left = cursor.next().count; left > 0; --left)
+    context_.keyspace.void_key_everywhere(cursor.next().text);
+  ReplyWriter(shown, Protocol::resp2).integer(count);
+}
+
+/// Nobody will tell which keys the block has changed.
+void RedisBackend::heed_lost_block(const InFlight& entry) {
+  if (entry.kind == InFlight::Kind::block && blocks_[entry.index].tells) context_.keyspace.void_all();
 }
 
 /// `invalidate` with an array of keys, or null after FLUSHALL, FLUSHDB and the like.
@@ -559,6 +603,7 @@ void RedisBackend::on_push(Lane& lane, ByteView push) {
 
 void RedisBackend::on_timeout(Lane& lane, const InFlight& entry) {
   if (entry.kind == InFlight::Kind::topology) return cluster_.on_topology_lost(lane, entry);
+  heed_lost_block(entry);
   fail(entry, fmt::format("ERR Redis at {} did not answer in {} ms{}", lane.label(),
                           context_.options.command_timeout.count(), entry.writes ? kOutcomeUnknown : ""));
   if (entry.kind == InFlight::Kind::subscription)
@@ -574,6 +619,7 @@ void RedisBackend::on_losing(const InFlight& write) {
 void RedisBackend::on_lost(Lane& lane, const InFlight& entry, Fate fate) {
   if (context_.caching && entry.writes) void_again(lane, entry);
   if (entry.kind == InFlight::Kind::topology) return cluster_.on_topology_lost(lane, entry);
+  heed_lost_block(entry);
   if (entry.kind == InFlight::Kind::block) {
     const Block block = std::exchange(blocks_[entry.index], {});
     blocks_.give_back(entry.index);

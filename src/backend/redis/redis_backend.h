@@ -73,6 +73,23 @@ class RedisBackend final : public Backend,
   void drain(std::function<void()> done) override;
 
  private:
+  /// A transaction under way.
+  struct Block {
+    std::uint32_t asked = 0;   ///< commands of the client's
+    std::uint32_t queued = 0;  ///< the same, and those that Larder has put between them
+    std::size_t bytes = 0;     ///< of all that follows MULTI
+    Lane::BlockGuard guard = Lane::BlockGuard::gate;
+    bool was_begun = false;
+    bool lacks_wait = false;
+    bool tells = false;          ///< the reply names keys that were changed
+    std::vector<Shown> shown{};  ///< of each of them; empty: all as they come
+    Bytes refusal{};             ///< the first error that was said before EXEC's reply
+
+    [[nodiscard]] bool is_gated() const noexcept {
+      return guard == Lane::BlockGuard::gate || guard == Lane::BlockGuard::probation;
+    }
+  };
+
   [[nodiscard]] std::optional<Step> look_first(const Request& request, const Route& route);
   [[nodiscard]] bool may_tag(const Request& request, const Route& route);
   void heed_script(const Request& request);
@@ -125,6 +142,9 @@ class RedisBackend final : public Backend,
   void finish_forward(Lane& lane, const InFlight& entry, const Reply& reply);
   void on_block_reply(Lane& lane, const InFlight& entry, const Reply& reply);
   void on_multi_reply(Lane& lane, const InFlight& entry, const Reply& reply);
+  [[nodiscard]] Bytes shown_of(const Block& block, ByteView reply);
+  void heed_lost_block(const InFlight& entry);
+  void append_told(ByteView reply, Bytes& shown);
   void finish_block(Lane& lane, const InFlight& entry, const Reply& reply);
   void fail(const InFlight& entry, ByteView error);
   [[nodiscard]] bool wants_commands() const override {
@@ -160,19 +180,6 @@ class RedisBackend final : public Backend,
   std::uint32_t promotions_ = 0;  ///< of masters, that were heeded
   std::int64_t asked_about_tags_us_ = 0;
   std::vector<KeyRef> keys_;  ///< room for one request's keys
-  /// A transaction under way.
-  struct Block {
-    std::uint32_t queued = 0;  ///< commands of the client's
-    std::size_t bytes = 0;     ///< of all that follows MULTI
-    Lane::BlockGuard guard = Lane::BlockGuard::gate;
-    bool was_begun = false;
-    bool lacks_wait = false;
-    Bytes refusal{};  ///< the first error that was said before EXEC's reply
-
-    [[nodiscard]] bool is_gated() const noexcept {
-      return guard == Lane::BlockGuard::gate || guard == Lane::BlockGuard::probation;
-    }
-  };
   Pool<Block> blocks_;
   boost::asio::steady_timer timer_;
   bool draining_ = false;

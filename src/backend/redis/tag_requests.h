@@ -16,6 +16,14 @@ namespace larder::redis {
 /// Of one call of TAGKEYS: more would hold Redis for too long.
 inline constexpr std::size_t kMostKeysAStep = 2000;
 
+/// What EXEC's client gets of a queued command's reply.
+enum class Shown : std::uint8_t {
+  as_it_is,
+  without_names,  ///< of KEYS or SCAN: without the bookkeeping
+  count,          ///< of a sweep that tells: without the keys
+  not_at_all,     ///< nobody has queued it
+};
+
 /// What Redis gets in place of the requests that have to do with tags.
 ///
 /// A request stays what it was, for L1, for the order of its client and in case it must be sent again; only
@@ -41,6 +49,9 @@ class TagRequests {
   /// for each of its own, of the same kind.
   void append(const Request& request, const Route& route, const Lane& lane, Bytes& out);
 
+  /// Appends what Redis gets in place of EXEC's block, and what becomes of the reply to each command of it.
+  void append_block(const Request& exec, const Lane& lane, Bytes& out, std::vector<Shown>& shown);
+
   /// Appends a request that forgets the tags of those of the keys that are gone; false when there is no need.
   [[nodiscard]] bool append_tidy(const Request& request, const Route& route, Bytes& out);
 
@@ -53,9 +64,9 @@ class TagRequests {
   void append_change(const Request& request, TagScript script, Bytes& out);
   void append_carry(const Request& request, Bytes& out);
   void append_move(const Request& request, Bytes& out);
+  void append_sweep(const Request& request, Bytes& out);
   void append_keys(const Request& request, Bytes& out);
   void append_sizes(const Lane& lane, Bytes& out);
-  void append_block(const Request& request, const Lane& lane, Bytes& out);
   [[nodiscard]] TagGroup group_of(ByteView key) const;
 
   TagState& state_;

@@ -36,10 +36,10 @@ local function deregister(tags)
   end
   if #left > 0 then call('ZREM', registry, unpack(left)) end
 end
-local function forget_many(keys, own, tag)
+local function forget_many(keys, own, tag, most)
   local gone, leaving, touched, spent = {}, {}, {tag}, 0
   for n, key in ipairs(keys) do
-    if spent >= 500 then break end
+    if spent >= (most or 500) then break end
     gone[n] = key
     for _, other in ipairs(own[n] and cmsgpack.unpack(own[n]) or {}) do
       spent = spent + 1
@@ -395,6 +395,58 @@ end
 return {count, count_of_moves, tag or '', cursor, keys, is_clean and 1 or 0}
 )";
 
+/// A sweep as one step, for what is between MULTI and EXEC. It looks first at all that it would touch: where
+/// that is too much nothing is done. Replies how many keys; if it was to tell, it drops them and says which.
+constexpr ByteView kWhole = R"(
+local aim, need_all, left, refusal = ARGV[1], ARGV[3] == 'all', tonumber(ARGV[4]), ARGV[5]
+local keys, own, seen = {}, {}, {}
+local function is_meant(tags)
+  for n = 6, #ARGV do
+    local carried = carries(tags, ARGV[n])
+    if carried ~= need_all then return carried end
+  end
+  return need_all
+end
+local function look_at(tag, members, first, last)
+  for n, record in ipairs(call('HMGET', records, unpack(members, first, last))) do
+    local tags = record and cmsgpack.unpack(record)
+    left = left - (tags and #tags or 0)
+    if not tags or is_meant(tags) then
+      keys[#keys + 1] = members[first + n - 1]
+      own[#keys] = record or cmsgpack.pack({tag})
+    end
+  end
+end
+local function walk(tag)
+  left = left - 5 - call('HLEN', index .. tag)
+  if left < 0 then return end
+  local fresh = {}
+  for _, key in ipairs(call('HKEYS', index .. tag)) do
+    if not seen[key] then
+      seen[key] = true
+      fresh[#fresh + 1] = key
+    end
+  end
+  for first = 1, #fresh, 200 do
+    if left >= 0 then look_at(tag, fresh, first, math.min(first + 199, #fresh)) end
+  end
+end
+for n = 6, need_all and 6 or #ARGV do
+  local query = ARGV[n]
+  walk(query)
+  if not exact and left >= 0 then
+    local below = call('ZRANGEBYLEX', registry, '[' .. query .. ':', '(' .. query .. ';', 'LIMIT', 0, left + 1)
+    for _, tag in ipairs(below) do if left >= 0 then walk(tag) end end
+  end
+end
+if left < 0 then return redis.error_reply(refusal) end
+if aim == 'count' then return #present(keys) end
+if #keys == 0 then return {0, keys} end
+local count = call('UNLINK', unpack(keys))
+forget_many(keys, own, nil, math.huge)
+return {count, keys}
+)";
+
 constexpr ByteView kPrune = R"(
 redis.replicate_commands()
 local found = call('HSCAN', records, ARGV[1], 'COUNT', ARGV[2])
@@ -466,6 +518,7 @@ const std::array<LoadedScript, kTagScripts>& tag_scripts() {
       make({kTidy, kGroup, kTidyKnown}),
       make({kRecordsFirst, kGroup, kReachSecond, kMeaning, kKeys}),
       make({kRecordsFirst, kGroup, kReachThird, kMeaning, kForgetMany, kSweep}),
+      make({kRecordsFirst, kGroup, kReachSecond, kMeaning, kForgetMany, kWhole}),
       make({kRecordsFirst, kGroup, kForgetMany, kPrune}),
       make({kRecordsFromArguments, kGroup, kSize}),
       make({kSizes}),

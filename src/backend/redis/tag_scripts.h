@@ -29,12 +29,13 @@ enum class TagScript : std::uint8_t {
   tidy,      ///< KEYS or ARGV r key…: what is known of those that are gone
   keys,      ///< KEYS r ARGV tag reach cursor count
   sweep,     ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor running tag other…
+  whole,     ///< KEYS r ARGV tell|count reach any|all most refusal tag…: a sweep of one step
   prune,     ///< KEYS r ARGV cursor count
   size,      ///< ARGV r: DBSIZE without the bookkeeping
   sizes,     ///< ARGV group…: the same of the node of a cluster that has those
   pick,      ///< ARGV prefix: RANDOMKEY past the bookkeeping
 };
-inline constexpr std::size_t kTagScripts = 14;
+inline constexpr std::size_t kTagScripts = 15;
 
 struct LoadedScript {
   Bytes body;

@@ -160,4 +160,11 @@ TEST_CASE("redis commands: of a transaction is true what is true of its commands
   look({{"select", "3"}, {"set", "a", "1"}}, [](const Route& route, std::size_t, std::size_t) {
     CHECK((route.selects && route.effect == Effect::all));
   });
+  look({{"tagcount", "t"}, {"del", "a"}}, [](const Route& route, std::size_t, std::size_t) {
+    CHECK((route.tags == TagRole::block && !route.tells && !route.repeats_keys));
+  });
+  look({{"del", "a"}, {"set", "a", "1"}, {"taginvalidate", "t"}},
+       [](const Route& route, std::size_t, std::size_t) {
+         CHECK((route.tells && route.repeats_keys && route.effect == Effect::keys));
+       });
 }
