@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <ctime>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <system_error>
@@ -20,8 +21,14 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int kRounds = 32;     // batches before Asio has its turn
-constexpr int kPatienceMs = 1;  // and how long a pause in the traffic may be
+constexpr int kTurnMs = 10;  // how long Asio waits for its turn while there is traffic, and how long a pause ends that
+
+/// As of the last tick, some milliseconds ago at most, and a tenth of the price of the exact time.
+std::int64_t coarse_now_ms() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
 
 }  // namespace
 
@@ -29,12 +36,10 @@ struct Poller::Impl {
   /// Ends a wait for sockets from another thread.
   struct Waker final : Pollable {
     UniqueFd fd{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    bool called = false;
 
     void on_ready(std::uint32_t) override {
       eventfd_t count = 0;
       ::eventfd_read(fd.get(), &count);
-      called = true;
     }
   };
 
@@ -43,6 +48,7 @@ struct Poller::Impl {
   std::array<epoll_event, 512> ready;
   int ready_count = 0;
   Waker waker;
+  std::atomic<bool> interrupted{false};
   std::atomic<bool> waiting{false};
   bool serving = false;
   bool hooks_posted = false;
@@ -106,7 +112,8 @@ void Poller::at_every_end_of_batch(std::function<void()> hook) {
 }
 
 void Poller::interrupt() noexcept {
-  // A wait that begins right after this look ends by itself after kPatienceMs.
+  // Whoever comes second, this thread or the one that begins to wait, sees what the other has stored.
+  impl_->interrupted.store(true);
   if (impl_->waiting.load()) ::eventfd_write(impl_->waker.fd.get(), 1);
 }
 
@@ -120,15 +127,22 @@ void Poller::wait() {
 }
 
 void Poller::serve() {
-  impl_->waker.called = false;
-  for (int round = 0; round < kRounds && !impl_->waker.called && serve_batch(); ++round) run_hooks();
+  const std::int64_t started_ms = coarse_now_ms();
+  while (serve_batch()) {
+    run_hooks();
+    if (impl_->interrupted.load(std::memory_order_relaxed) || coarse_now_ms() - started_ms >= kTurnMs) break;
+  }
+  // What was posted before is in Asio's queue, and run before the next turn of this one.
+  impl_->interrupted.store(false);
 }
 
 bool Poller::serve_batch() {
   Impl& state = *impl_;
   state.waiting.store(true);
+  // A wait of a millisecond would end before the kernel's own next tick: to set a timer for it costs more than the wait.
+  const int patience_ms = state.interrupted.load() || state.hooks_posted ? 0 : kTurnMs;
   const int count = ::epoll_wait(state.epoll.native_handle(), state.ready.data(),
-                                 static_cast<int>(state.ready.size()), kPatienceMs);
+                                 static_cast<int>(state.ready.size()), patience_ms);
   state.waiting.store(false);
   state.ready_count = std::max(count, 0);
   state.serving = true;
