@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "backend/postgres/l1_view.h"
+#include "backend/postgres/lanes.h"
 #include "backend/postgres/loaded_records.h"
 #include "backend/postgres/plan.h"
 #include "backend/postgres/tag_columns.h"
@@ -53,8 +54,11 @@ bool writes(const Batch::Command& command) noexcept {
 
 }  // namespace
 
-Executor::Executor(boost::asio::io_context& io, Poller& poller, Shared& shared)
-    : shared_(shared), poller_(poller), connection_(io, poller, shared, SessionUse::lane) {}
+Executor::Executor(boost::asio::io_context& io, Poller& poller, Shared& shared, Lanes& siblings)
+    : shared_(shared),
+      poller_(poller),
+      siblings_(siblings),
+      connection_(io, poller, shared, SessionUse::lane) {}
 
 Executor::BatchPtr Executor::new_batch() {
   return spare_ ? std::move(spare_) : std::make_unique<Batch>();
@@ -93,9 +97,8 @@ std::size_t Executor::commands() const noexcept {
   return count;
 }
 
-/// The next batch leaves when all that is there to be read now has been read.
 void Executor::schedule() {
-  if (running_ || std::exchange(scheduled_, true)) return;
+  if (running_ || waiting_.empty() || std::exchange(scheduled_, true)) return;
   poller_.at_end_of_batch([this] { start_next(); });
 }
 
@@ -105,7 +108,7 @@ void Executor::start_next() {
     refuse(*waiting_.front(), unreachable());
     waiting_.pop_front();
   }
-  if (running_ || waiting_.empty()) return;
+  if (running_ || waiting_.empty() || !siblings_.may_send(waiting_.front()->size())) return;
   running_ = std::move(waiting_.front());
   waiting_.pop_front();
   started_us_ = steady_now_us();
@@ -347,6 +350,7 @@ void Executor::take_removed(Outcome& outcome) {
 // --- answer ---
 
 void Executor::answer() {
+  siblings_.about_to_answer();
   if (shared_.keyspace.tracked().any()) note_authors();
   for (Slot& slot : running_->slots()) publish(slot);
   Statistics& statistics = shared_.statistics;
@@ -407,7 +411,7 @@ void Executor::release() {
   spare_ = std::move(running_);
   constexpr std::size_t kKeptReplyBytes = 1 << 20;
   if (replies_.capacity() > kKeptReplyBytes) replies_ = Bytes();
-  if (!waiting_.empty()) schedule();
+  siblings_.answered();
 }
 
 // --- failure ---

@@ -12,6 +12,8 @@
 
 namespace larder::postgres {
 
+class Lanes;
+
 /// One lane of a worker: while a batch is in flight it collects the next.
 ///
 /// A batch is loaded (the keys whose rows its commands need), its handlers run in order of arrival on the
@@ -24,7 +26,7 @@ namespace larder::postgres {
 /// Thread:    one worker.
 class Executor {
  public:
-  Executor(boost::asio::io_context& io, Poller& poller, Shared& shared);
+  Executor(boost::asio::io_context& io, Poller& poller, Shared& shared, Lanes& siblings);
 
   /// Errors: SqlError.
   void open_now() { connection_.open_now(); }
@@ -38,6 +40,10 @@ class Executor {
   /// Commands that were not answered yet.
   [[nodiscard]] std::size_t commands() const noexcept;
 
+  /// The next batch leaves when all that is there to be read now has been read, if it is worth it.
+  void schedule();
+
+  [[nodiscard]] bool is_running() const noexcept { return running_ != nullptr; }
   [[nodiscard]] bool is_open() const noexcept { return connection_.is_open(); }
   [[nodiscard]] bool idle() const noexcept { return running_ == nullptr && waiting_.empty(); }
   void check_deadline(std::int64_t now_us, std::int64_t allowed_us) {
@@ -48,7 +54,6 @@ class Executor {
   using BatchPtr = std::unique_ptr<Batch>;
 
   // One run, step by step.
-  void schedule();
   void start_next();
   void load();
   void load_large();
@@ -86,6 +91,7 @@ class Executor {
 
   Shared& shared_;
   Poller& poller_;
+  Lanes& siblings_;
   Connection connection_;
   std::deque<BatchPtr> waiting_;
   BatchPtr running_;

@@ -14,8 +14,10 @@ namespace larder::postgres {
 /// Thread: one worker.
 class Lanes {
  public:
+  Lanes(const Lanes&) = delete;
+  Lanes& operator=(const Lanes&) = delete;
   Lanes(boost::asio::io_context& io, Poller& poller, Shared& shared, int count) {
-    for (int i = 0; i < count; ++i) lanes_.push_back(std::make_unique<Executor>(io, poller, shared));
+    for (int i = 0; i < count; ++i) lanes_.push_back(std::make_unique<Executor>(io, poller, shared, *this));
   }
 
   /// Errors: SqlError.
@@ -50,6 +52,26 @@ class Lanes {
     return caller.pending() > 0 && its != lanes_.end() ? **its : freest();
   }
 
+  /// Whether a batch of `size` commands is worth sending. A statement costs PostgreSQL as much as ten of its
+  /// rows, so while another lane's batch is in flight, one waits until half of those who were waiting for
+  /// replies lately are in it.
+  [[nodiscard]] bool may_send(std::size_t size) const noexcept {
+    constexpr std::size_t kEnough = 64;
+    return size >= std::min(crowd_ / 2, kEnough) ||
+           std::ranges::none_of(lanes_, [](const auto& lane) { return lane->is_running(); });
+  }
+
+  /// A lane is about to answer its batch, whose commands still count.
+  void about_to_answer() noexcept {
+    crowd_ = 0;
+    for (const auto& lane : lanes_) crowd_ += lane->commands();
+  }
+
+  /// It has none in flight now: the others need not wait for it.
+  void answered() {
+    for (const auto& lane : lanes_) lane->schedule();
+  }
+
   [[nodiscard]] bool idle() const noexcept {
     return std::ranges::all_of(lanes_, [](const auto& lane) { return lane->idle(); });
   }
@@ -59,6 +81,7 @@ class Lanes {
 
  private:
   std::vector<std::unique_ptr<Executor>> lanes_;
+  std::size_t crowd_ = 0;  ///< commands without a reply, before the last batch was answered
 };
 
 }  // namespace larder::postgres
