@@ -52,7 +52,7 @@ def passed_get(bed):
         if pipeline == 1:
             yield rate_line("GET passed to redis, pipeline 1, rate", samples[larder], samples[nutcracker], nutcracker,
                             Mark(at_least=0.95))
-    yield passed_list(bed, redis, larder, nutcracker)
+    yield from passed_list(bed, redis, larder, nutcracker)
 
 
 def passed_list(bed, redis, larder, nutcracker):
@@ -60,11 +60,12 @@ def passed_list(bed, redis, larder, nutcracker):
     with redis.connect() as client:
         client.value("RPUSH", "list", *("xxx" for _ in range(LIST_ELEMENTS)))
     command = ["LRANGE", "list", "0", str(LIST_ELEMENTS - 1)]
-    samples = in_turns(bed.rounds, {
-        server: lambda server=server: run_redis_benchmark(server, command, 1, bed.scaled(30_000))
-        for server in (larder, nutcracker)})
-    return cpu_line(f"LRANGE of {LIST_ELEMENTS} elements, passed to redis", samples[larder], samples[nutcracker],
-                    nutcracker, Mark(at_most=0.6))
+    for pipeline, requests in ((1, 30_000), (16, 60_000)):
+        samples = in_turns(bed.rounds, {
+            server: lambda server=server: run_redis_benchmark(server, command, pipeline, bed.scaled(requests))
+            for server in (larder, nutcracker)})
+        yield cpu_line(f"LRANGE of {LIST_ELEMENTS} elements, passed to redis, pipeline {pipeline}", samples[larder],
+                       samples[nutcracker], nutcracker, Mark(at_most=0.6))
 
 
 def away(bed):

@@ -21,7 +21,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr int kTurnMs = 10;  // how long Asio waits for its turn while there is traffic, and how long a pause ends that
+/// How long Asio waits for its turn while there is traffic, and how long a pause in it may be.
+constexpr int kTurnMs = 10;
 
 /// As of the last tick, some milliseconds ago at most, and a tenth of the price of the exact time.
 std::int64_t coarse_now_ms() noexcept {
@@ -139,7 +140,8 @@ void Poller::serve() {
 bool Poller::serve_batch() {
   Impl& state = *impl_;
   state.waiting.store(true);
-  // A wait of a millisecond would end before the kernel's own next tick: to set a timer for it costs more than the wait.
+  // A wait of a millisecond would end before the kernel's own next tick: to set a timer for it costs more
+  // than the wait.
   const int patience_ms = state.interrupted.load() || state.hooks_posted ? 0 : kTurnMs;
   const int count = ::epoll_wait(state.epoll.native_handle(), state.ready.data(),
                                  static_cast<int>(state.ready.size()), patience_ms);

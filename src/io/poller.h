@@ -26,8 +26,8 @@ class Pollable {
 /// A private, level-triggered epoll set that is itself one descriptor of the worker's io_context. While there
 /// is traffic the private set is waited on directly, so that a batch of ready sockets costs one system call
 /// as in a bare epoll loop, where Asio alone costs one more per read (numbers: docs/performance.md). Timers,
-/// name look-ups and calls from other threads stay with Asio, which has its turn when it is called for from another
-/// thread, when there was no traffic for 10 ms, or else after 10 ms: so timers may be late by 20 ms.
+/// name look-ups and calls from other threads stay with Asio, which has its turn when it is called for from
+/// another thread, when there was no traffic for 10 ms, or else after 10 ms: so timers may be late by 20 ms.
 ///
 /// Invariant: a Pollable that was removed (or removes itself inside on_ready) is never called again.
 /// Thread:    one worker, but for interrupt(); no locking.

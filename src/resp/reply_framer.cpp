@@ -138,8 +138,8 @@ ReplyFramer::Progress ReplyFramer::skip_bulk(ByteView input) noexcept {
 }
 
 /// The usual elements of a long list, without the turns of the loop that a value may need. The last one is
-/// left, for it ends more than itself. Lists have runs of elements of one length: guessing it says where the element
-/// after it begins before this one's length was read, which is four times as fast.
+/// left, for it ends more than itself. Lists have runs of elements of one length: guessing it says where the
+/// element after it begins before this one's length was read, which is four times as fast.
 void ReplyFramer::skip_short_bulks(ByteView input) noexcept {
   std::uint64_t left = levels_[depth_ - 1].left;
   std::size_t at = position_;

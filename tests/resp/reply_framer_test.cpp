@@ -57,7 +57,8 @@ const std::vector<Frame> kReplies = {
     {"*2\r\n*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n$1\r\nd\r\n", '*', false},
     // Runs of elements of one length, and what looks like one for a while.
     {"*6\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\n$\r\n$2\r\ncd\r\n$2\r\n\r\n\r\n$1\r\na\r\n", '*', false},
-    {"*4\r\n$12\r\nabcdefghijkl\r\n$12\r\nabcdefghijkl\r\n$12\r\n$12\r\nabcde\r\n\r\n$1\r\n2\r\n", '*', false},
+    {"*4\r\n$12\r\nabcdefghijkl\r\n$12\r\nabcdefghijkl\r\n$12\r\n$12\r\nabcde\r\n\r\n$1\r\n2\r\n", '*',
+     false},
     {"*4\r\n$1\r\na\r\n$1\r\nb\r\n:1\r\n$1\r\nc\r\n", '*', false},
     {"*3\r\n$0\r\n\r\n$0\r\n\r\n$0\r\n\r\n", '*', false},
     {"_\r\n", '_', true},
@@ -122,11 +123,27 @@ TEST_CASE("reply framer: hiredis finds the same ends in RESP2") {
 }
 
 TEST_CASE("reply framer: what is no RESP is refused") {
-  for (const ByteView stream :
-       {"hello\r\n", "\r\n", "$x\r\n", "$-2\r\n", "$3\r\nabcd\r\n", "*1x\r\n", "*99999999999\r\n", "%-1\r\n",
-        "~-1\r\n", "*3\r\n$1\r\nab\r\n", "*3\r\n$1\rxa\r\n", "*3\r\n$1x\r\na\r\n", "*3\r\n$2\r\nabc\r\n",
-        "*3\r\n$1\r\na\r\n$1\r\nbc\r\n", "*3\r\n$10\r\nabcdefghij\r\n$10\rxabcdefghij\r\n$1\r\na\r\n",
-        "+ok\n", "$?\r\n", "*?\r\n", "*1\r\n>1\r\n+a\r\n", "$ 1\r\n", "=-1\r\n"})
+  for (const ByteView stream : {"hello\r\n",
+                                "\r\n",
+                                "$x\r\n",
+                                "$-2\r\n",
+                                "$3\r\nabcd\r\n",
+                                "*1x\r\n",
+                                "*99999999999\r\n",
+                                "%-1\r\n",
+                                "~-1\r\n",
+                                "*3\r\n$1\r\nab\r\n",
+                                "*3\r\n$1\rxa\r\n",
+                                "*3\r\n$1x\r\na\r\n",
+                                "*3\r\n$2\r\nabc\r\n",
+                                "*3\r\n$1\r\na\r\n$1\r\nbc\r\n",
+                                "*3\r\n$10\r\nabcdefghij\r\n$10\rxabcdefghij\r\n$1\r\na\r\n",
+                                "+ok\n",
+                                "$?\r\n",
+                                "*?\r\n",
+                                "*1\r\n>1\r\n+a\r\n",
+                                "$ 1\r\n",
+                                "=-1\r\n"})
     CHECK_MESSAGE(error_of(stream) == Errc::malformed_reply, std::string(stream));
 }
 
