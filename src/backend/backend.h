@@ -100,7 +100,12 @@ class Caller {
   std::shared_ptr<const UpstreamUser> acts_as;
 
   /// It keeps what it reads (CLIENT TRACKING), so it had better read where changes are heard of.
-  bool tracks = false;
+  enum class Tracks : std::uint8_t {
+    nothing,
+    reads,       ///< it is told of the keys that it has read
+    everything,  ///< BCAST
+  };
+  Tracks tracks = Tracks::nothing;
 
   /// Its keys are not told to itself when it writes them (CLIENT TRACKING NOLOOP); 0: they are.
   ReaderId spared = 0;
@@ -173,7 +178,15 @@ class Backend {
   }
 
   /// Whether its keyspace hears of each change of any key, of those that nobody has read through Larder too.
+  /// When that has not been so for a while, TrackedKeys::all_changed() is called.
   [[nodiscard]] virtual bool hears_everything() const noexcept { return true; }
+
+  /// Sees to it that it does so for as long as TrackedKeys has a client of Mode::all. `done` is called once
+  /// on this worker, perhaps at once: with the reason if that is not possible.
+  using HearsDone = std::function<void(ByteView error)>;
+  virtual void hear_everything(HearsDone done) {
+    done(hears_everything() ? ByteView() : "ERR BCAST is not supported by this backend without L1");
+  }
 
   /// Where the first key of such a request stands; 0: it has none, or nobody knows.
   [[nodiscard]] virtual int first_key_position(const Request&) const { return 0; }

@@ -62,7 +62,8 @@ TrackedKeys::Table::node_type TrackedKeys::take(Stripe& stripe, Table::const_ite
 }
 
 void TrackedKeys::tell_of(ByteView key, ReaderId author) {
-  if (broadcasting_.load(std::memory_order_relaxed) > 0) audience_->broadcast(key, author);
+  if (broadcasts_changes_ && broadcasting_.load(std::memory_order_relaxed) > 0)
+    audience_->broadcast(key, author);
   Stripe& stripe = stripe_of(key);
   Table::node_type entry;
   {

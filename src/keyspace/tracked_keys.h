@@ -54,6 +54,9 @@ class TrackedKeys {
   void join(Mode mode) noexcept;
   void leave(Mode mode) noexcept;
 
+  /// There are clients of Mode::all. Whoever sees none is seen by those that come: join() is ordered with it.
+  [[nodiscard]] bool anyone_wants_all() const noexcept { return broadcasting_.load() > 0; }
+
   void add(ByteView key, ReaderId reader);
 
   /// The key, which has readers, is gone at that time even if nobody changes it: what is behind does not
@@ -70,6 +73,16 @@ class TrackedKeys {
     if (any()) [[unlikely]]
       tell_of(key, author);
   }
+
+  /// The same for clients of Mode::all only; for those who have begun with leave_broadcasts().
+  void broadcast(ByteView key) {
+    if (anyone_wants_all()) [[unlikely]]
+      audience_->broadcast(key, 0);
+  }
+
+  /// changed() says nothing to clients of Mode::all: what is behind hears of every change and calls
+  /// broadcast(). Before the first client comes.
+  void leave_broadcasts() noexcept { broadcasts_changes_ = false; }
 
   /// Anything may have changed.
   void all_changed() {
@@ -117,6 +130,7 @@ class TrackedKeys {
   void set_expiry(Stripe& stripe, Table::value_type& entry, UnixMs at);
 
   Audience* audience_ = nullptr;
+  bool broadcasts_changes_ = true;
   std::atomic<std::uint64_t> clients_{0};
   std::atomic<std::uint64_t> broadcasting_{0};
   std::atomic<std::uint64_t> keys_{0}, items_{0}, expiring_{0};

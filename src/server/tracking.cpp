@@ -52,7 +52,7 @@ Tracking::Tracking(Session& session, Options options)
 }
 
 Tracking::~Tracking() {
-  session_.tracks = false;
+  session_.tracks = Caller::Tracks::nothing;
   session_.spared = 0;
   session_.worker().trackers.erase(&session_);
   if (options_.broadcasts) --session_.worker().broadcasting;
@@ -73,7 +73,7 @@ void Tracking::apply(Options options) {
   for (const std::string& prefix : options.prefixes)
     if (!options_.prefixes.contains(prefix)) invalidations.join(prefix);
   options_ = std::move(options);
-  session_.tracks = !options_.broadcasts;
+  session_.tracks = options_.broadcasts ? Caller::Tracks::everything : Caller::Tracks::reads;
   session_.spared = options_.no_loop ? id_ : 0;
 }
 
@@ -86,7 +86,7 @@ Step Tracking::run(const Request& request) {
   const Step step = session.worker().backend().execute(request);
   if (keys.empty() || step == Step::hold || session.is_closed()) return step;  // a closed one has no Tracking
   if (step == Step::done) {
-    if (!session_.is_heard_of) tell_itself(keys);
+    if (!hears_of(session_.is_heard_of)) tell_itself(keys);
   } else {
     await(session_.last_ticket(), std::move(keys));
   }
@@ -121,11 +121,17 @@ void Tracking::await(Ticket ticket, Keys keys) {
 }
 
 void Tracking::finished(Ticket ticket, bool is_heard_of) {
-  if (const auto read = reads_.extract(ticket); !read.empty() && !is_heard_of) tell_itself(read.mapped());
+  if (const auto read = reads_.extract(ticket); !read.empty() && !hears_of(is_heard_of))
+    tell_itself(read.mapped());
   while (!owed_.empty() && !session_.owes(owed_.front().last)) {
     say(owed_.front().keys);
     owed_.pop_front();
   }
+}
+
+/// Everything that a broadcast does not tell of at present it must not keep.
+bool Tracking::hears_of(bool is_heard_of) const {
+  return is_heard_of && (!options_.broadcasts || session_.worker().backend().hears_everything());
 }
 
 /// Later, when the reply can be told from those that are under way.

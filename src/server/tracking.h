@@ -71,6 +71,7 @@ class Tracking {
 
   void apply(Options options);
   [[nodiscard]] bool keeps(ByteView key) const;
+  [[nodiscard]] bool hears_of(bool is_heard_of) const;
   void tell_itself(const Keys& keys);
   void tell(const Keys& keys);
   void say(const Keys& keys);

@@ -1,11 +1,14 @@
-#include <optional>
+#include <atomic>
+#include <memory>
 
 #include <fmt/format.h>
 
 #include "command/error_reply.h"
 #include "server/connection_commands.h"
-#include "server/gather.h"
+#include "server/server.h"
+#include "server/session.h"
 #include "server/tracking.h"
+#include "server/worker.h"
 #include "value/number.h"
 
 namespace larder {
@@ -95,27 +98,70 @@ std::string check_modes(Session& session, const TrackingRequest& parsed) {
     return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then "
            "re-enabling it with a different mode.";
   if (!options.broadcasts) return {};
-  if (!session.worker().backend().hears_everything())
-    return "ERR BCAST is not supported in front of this backend: nothing tells Larder of the changes of keys "
-           "that were not read through it";
+  // It would be told the names of keys that this user may not be allowed to know.
+  if (session.acts_as != nullptr) return "ERR BCAST is not supported for users of Redis' own";
   return check_prefixes(session, parsed.prefixes);
 }
 
-void set_tracking(Session& session, bool on, TrackingRequest parsed, ReplyWriter& reply) {
+/// Returns what is wrong; empty: it is done.
+std::string set_tracking(Session& session, bool on, TrackingRequest parsed) {
   if (parsed.error.empty() && on) parsed.error = check_modes(session, parsed);
-  if (!parsed.error.empty()) return reply.error(parsed.error);
+  if (!parsed.error.empty()) return parsed.error;
   if (!on) {
     session.tracking.reset();
-  } else {
-    Tracking::Options& options = parsed.options;
-    options.prefixes.insert(parsed.prefixes.begin(), parsed.prefixes.end());
-    if (options.broadcasts && options.prefixes.empty()) options.prefixes.emplace();
-    if (session.tracking != nullptr)
-      session.tracking->change(std::move(options));
-    else
-      session.tracking = std::make_unique<Tracking>(session, std::move(options));
+    return {};
   }
-  reply.ok();
+  Tracking::Options& options = parsed.options;
+  options.prefixes.insert(parsed.prefixes.begin(), parsed.prefixes.end());
+  if (options.broadcasts && options.prefixes.empty()) options.prefixes.emplace();
+  if (session.tracking != nullptr)
+    session.tracking->change(std::move(options));
+  else
+    session.tracking = std::make_unique<Tracking>(session, std::move(options));
+  return {};
+}
+
+void answer(Session& session, Ticket ticket, ByteView error) {
+  ReplyWriter reply = session.reply_to(ticket);
+  if (error.empty())
+    reply.ok();
+  else
+    reply.error(error);
+  session.finish(ticket);
+}
+
+/// Who begins to hear of everything has the answer when the backend does so too.
+void set_tracking_later(Session& session, Ticket ticket, bool on, TrackingRequest parsed) {
+  if (session.is_closed()) return session.finish(ticket);
+  const bool begins = on && parsed.options.broadcasts && session.tracking == nullptr;
+  const std::string error = set_tracking(session, on, std::move(parsed));
+  if (!begins || !error.empty()) return answer(session, ticket, error);
+  session.worker().backend().hear_everything([&session, ticket](ByteView problem) {
+    session.worker().post([&session, ticket, error = std::string(problem)] {
+      if (!error.empty()) session.tracking.reset();
+      answer(session, ticket, error);
+    });
+  });
+}
+
+/// The client that is to be told is looked for first.
+Step redirect_tracking(Session& session, bool on, const TrackingRequest& parsed) {
+  const Ticket ticket = session.defer();
+  const auto found = std::make_shared<std::atomic<Worker*>>(nullptr);
+  session.worker().server().on_every_worker(
+      session.worker(),
+      [found, to = parsed.options.redirect](Worker& worker) {
+        const Session* const target = worker.find_session(to);
+        if (target != nullptr && !target->is_closed()) *found = &worker;
+      },
+      [&session, ticket, on, parsed, found] {
+        if (*found == nullptr)
+          return answer(session, ticket, "ERR The client ID you want redirect to does not exist");
+        TrackingRequest complete = parsed;
+        complete.options.redirect_worker = *found;
+        set_tracking_later(session, ticket, on, std::move(complete));
+      });
+  return Step::pending;
 }
 
 Step client_tracking(Session& session, const Request& request) {
@@ -123,25 +169,20 @@ Step client_tracking(Session& session, const Request& request) {
   TrackingRequest parsed = parse_tracking(request.argv.subspan(3));
   if (parsed.error.empty() && !on && !equals_ignore_case(request.argv[2], "off"))
     parsed.error = "ERR syntax error";
-  if (parsed.options.redirect == 0) {
-    set_tracking(session, on, std::move(parsed), request.reply);
+  const bool redirects = parsed.options.redirect != 0;
+  if (!redirects && !parsed.options.broadcasts) {
+    const std::string error = set_tracking(session, on, std::move(parsed));
+    if (error.empty())
+      request.reply.ok();
+    else
+      request.reply.error(error);
     return Step::done;
   }
   // What is read behind it must be tracked.
   session.hold_next();
-  return gather<Worker*>(
-      session,
-      [to = parsed.options.redirect](Worker& worker, auto& found) {
-        const Session* const target = worker.find_session(to);
-        if (target != nullptr && !target->is_closed()) found.push_back(&worker);
-      },
-      [&session, on, parsed](ReplyWriter& reply, auto& found) {
-        if (session.is_closed()) return;
-        if (found.empty()) return reply.error("ERR The client ID you want redirect to does not exist");
-        TrackingRequest complete = parsed;
-        complete.options.redirect_worker = found.front();
-        set_tracking(session, on, std::move(complete), reply);
-      });
+  if (redirects) return redirect_tracking(session, on, parsed);
+  set_tracking_later(session, session.defer(), on, std::move(parsed));
+  return Step::pending;
 }
 
 Step client_caching(Session& session, const Request& request) {

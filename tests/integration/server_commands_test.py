@@ -6,7 +6,6 @@ import time
 from support.lab import on_backends
 from support.resp import ReplyError, decode, wait_until
 
-NOT_YET = ["CLIENT TRACKING ON BCAST"]
 FORWARDED = [
     "LPUSH l a b c", "LRANGE l 0 -1", "GET l", "INCR l", "TYPE l", "OBJECT ENCODING l", "SORT l ALPHA",
     "HSET h f 1 g 2", "HGETALL h", "HINCRBYFLOAT h f 0.5", "SADD s x", "SMEMBERS s", "SISMEMBER s x",
@@ -272,19 +271,6 @@ def test_every_other_command_is_forwarded_to_redis(lab):
                 command = command.split() if isinstance(command, str) else command
                 expected, got = theirs.call(*command), ours.call(*command)
                 assert got == expected, f"RESP{protocol} {command}: expected {expected!r}, got {got!r}"
-
-
-def test_what_is_not_there_yet_is_refused_clearly(lab):
-    """The connection and its neighbours go on as if nothing had been."""
-    if lab.stand_in:
-        lab.skip("redis-server can do it")
-    larder = lab.larder("redis")
-    with larder.connect() as client:
-        client.call("SET", "k", "v")
-        for command in NOT_YET:
-            reply = decode(client.call(*command.split()))
-            assert isinstance(reply, ReplyError), f"{command} is answered {reply!r}"
-            assert client.call("GET", "k") == b"$1\r\nv\r\n", f"after {command}"
 
 
 COLLECTIONS = (

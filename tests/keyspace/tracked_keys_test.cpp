@@ -140,6 +140,22 @@ TEST_CASE("tracked keys: BCAST hears of every change, and the last client takes 
   CHECK_FALSE(t.table.any());
 }
 
+TEST_CASE("tracked keys: BCAST may be left to what is behind") {
+  Tracked t;
+  t.table.leave_broadcasts();
+  t.table.broadcast("a");
+  t.table.join(TrackedKeys::Mode::all);
+  CHECK(t.table.anyone_wants_all());
+  t.table.add("a", kBob);
+  t.table.changed("a", kAnn);
+  CHECK(t.heard.take(kBob) == Told{"a"});
+  CHECK(t.heard.broadcasts.empty());
+  t.table.broadcast("a");
+  CHECK(t.heard.broadcasts == std::vector<std::pair<Bytes, ReaderId>>{{"a", 0}});
+  t.table.leave(TrackedKeys::Mode::all);
+  CHECK_FALSE(t.table.anyone_wants_all());
+}
+
 /// A keyspace in which Ann tracks what she reads.
 struct TrackedKeyspace {
   Heard heard;

@@ -98,15 +98,15 @@ class RedisCluster:
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True)
         count = masters * (2 if replicas else 1)
-        node_options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
-                        "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0",
-                        "--repl-ping-replica-period", "1", *options]
+        self._node_options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
+                              "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0",
+                              "--repl-ping-replica-period", "1", *options]
         # Redis' own choice of a port for the bus, port + 10000, may be one of an outgoing connection.
         self._bus_ports = [free_port() for _ in range(count)]
         if certificates:
-            node_options += [*certificates.redis_options(), "--tls-cluster", "yes", "--tls-replication", "yes"]
+            self._node_options += [*certificates.redis_options(), "--tls-cluster", "yes", "--tls-replication", "yes"]
         self._scheme = "rediss-cluster" if certificates else "redis-cluster"
-        self.nodes = [RedisServer(self.directory / f"node{n}", *node_options, "--cluster-port", bus_port,
+        self.nodes = [RedisServer(self.directory / f"node{n}", *self._node_options, "--cluster-port", bus_port,
                                   certificates=certificates, wait=False)
                       for n, bus_port in enumerate(self._bus_ports)]
         for node in self.nodes:
@@ -133,6 +133,23 @@ class RedisCluster:
         finally:
             for client in clients:
                 client.close()
+
+    def add_node(self):
+        """A master without slots, known to all."""
+        node = RedisServer(self.directory / f"node{len(self.nodes)}", *self._node_options, "--cluster-port",
+                           port := free_port())
+        self.nodes.append(node)
+        self._bus_ports.append(port)
+        with node.connect() as client:
+            client.value("CLUSTER", "SET-CONFIG-EPOCH", len(self.nodes))
+            client.value("CLUSTER", "MEET", *self.nodes[0].address, self._bus_ports[0])
+            known = b"cluster_known_nodes:%d\r" % len(self.nodes)
+            for other in self.nodes:
+                with other.connect() as its_client:
+                    wait_until(lambda its_client=its_client: known in its_client.value("CLUSTER", "INFO"), READY_SECONDS,
+                               "the nodes to meet")
+            wait_until(lambda: b"cluster_state:ok" in client.value("CLUSTER", "INFO"), READY_SECONDS, "the new node")
+        return node
 
     @staticmethod
     def _is_ready(client, replicas):

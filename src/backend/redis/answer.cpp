@@ -11,7 +11,7 @@ void answer(const InFlight& entry, const Reply& reply) {
   else
     writer.raw(reply.bytes);
   entry.caller->upstream_us = reply.took_us;
-  entry.caller->is_heard_of = reply.tracked;
+  entry.caller->is_heard_of = is_heard_of(*entry.caller, reply);
   entry.caller->finish(entry.ticket);
 }
 

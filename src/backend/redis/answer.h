@@ -5,6 +5,12 @@
 
 namespace larder::redis {
 
+/// See Caller::is_heard_of. Who hears of everything does so wherever it reads, but where a slot is about to
+/// be.
+[[nodiscard]] inline bool is_heard_of(const Caller& caller, const Reply& reply) noexcept {
+  return reply.tracked || (caller.principal->tracks == Caller::Tracks::everything && !reply.is_asked);
+}
+
 /// Hands the upstream's reply to the client that waits for it, in the protocol it spoke when it asked.
 void answer(const InFlight& entry, const Reply& reply);
 

@@ -35,7 +35,10 @@ Handshake::Handshake(const config::RedisAddress& address, const Wishes& wishes)
   if (!wishes.tracking) return;
   request_.append(kAskStatistics);
   steps_.push_back(Step::statistics);
-  ask(Step::tracking, {"CLIENT", "TRACKING", "ON"});
+  if (wishes.hears_all)
+    ask(Step::tracking, {"CLIENT", "TRACKING", "ON", "BCAST"});
+  else
+    ask(Step::tracking, {"CLIENT", "TRACKING", "ON"});
 }
 
 void Handshake::ask(Step step, std::initializer_list<ByteView> words) {

@@ -20,8 +20,8 @@ enum class Standing : std::uint8_t {
 /// The first words on an upstream connection, sent as one pipeline; sans-io.
 ///
 /// In this order: AUTH, ROLE (if it matters), READONLY (if it is read from as a replica), COMMAND (if
-/// wanted), HELLO 3, SELECT, CLIENT SETNAME, CLIENT ID (if wanted), INFO commandstats, CLIENT TRACKING ON.
-/// COMMAND stands before HELLO so that its reply is RESP2 whatever the connection speaks later.
+/// wanted), HELLO 3, SELECT, CLIENT SETNAME, CLIENT ID (if wanted), INFO commandstats, CLIENT TRACKING ON
+/// [BCAST]. COMMAND stands before HELLO so that its reply is RESP2 whatever the connection speaks later.
 class Handshake {
  public:
   struct Wishes {
@@ -33,7 +33,8 @@ class Handshake {
     std::string_view password_setting = "redis.url";  ///< to be named when a password is missing
     bool stranger = false;                            ///< nobody logs in yet, so all it says is PING
     bool client_id = false;
-    bool readonly = false;  ///< a replica of a cluster shall answer reads
+    bool readonly = false;   ///< a replica of a cluster shall answer reads
+    bool hears_all = false;  ///< with tracking: of all keys that change
   };
   enum class Outcome : std::uint8_t { more, done, refused };
 

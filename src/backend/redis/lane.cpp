@@ -181,11 +181,11 @@ config::RedisAddress Lane::login() const {
 void Lane::send_greeting() {
   state_ = State::greeting;
   const Handshake::Wishes wishes{
-      purpose_.protocol, purpose_.db,
-      purpose_.tracking, speaks_for_node() && context_.worker.owner.wants_commands(),
-      purpose_.standing, context_.password_setting,
-      purpose_.is_door,  purpose_.is_private,
-      purpose_.is_reader};
+      purpose_.protocol,  purpose_.db,
+      purpose_.tracking,  speaks_for_node() && context_.worker.owner.wants_commands(),
+      purpose_.standing,  context_.password_setting,
+      purpose_.is_door,   purpose_.is_private,
+      purpose_.is_reader, purpose_.hears_all};
   handshake_ = std::make_unique<Handshake>(login(), wishes);
   const Bytes& request = handshake_->request();
   // A fresh socket takes a few hundred bytes at once.
@@ -215,6 +215,7 @@ void Lane::become_ready() {
   tracked_ = handshake_->tracks();
   swapdb_calls_ = handshake_->swapdb_calls();
   client_id_ = handshake_->client_id();
+  told_until_us_ = steady_now_us();  // of what was read over it there is nothing yet
   if (block_guard_ != BlockGuard::probation) block_guard_ = first_guard(purpose_);
   problem_.clear();
   if (is_own() && context_.health.set_problem(context_.label, {}))
@@ -405,6 +406,7 @@ void Lane::hand_out(Reply& reply) {
   const bool is_refused = request.kind == InFlight::Kind::subscription && reply.type != '>';
   request.replies_left = left = is_refused ? 0 : left - 1;
   reply.took_us = heard_us_ - request.sent_us;
+  reply.is_asked = request.is_asked;
   reply.tracked = tracked_ && !request.is_asked;
   if (request.replies_left == 0) {
     count_success();
@@ -414,7 +416,10 @@ void Lane::hand_out(Reply& reply) {
     if (!request.patient) statistics.latency.record(reply.took_us);
     if (reply.type == '-') statistics.errors.add();
     if (request.expired) forget_expired();
-    if (request.kind == InFlight::Kind::ping) ping_in_flight_ = false;
+    if (request.kind == InFlight::Kind::ping) {
+      ping_in_flight_ = false;
+      told_until_us_ = pinged_us_;
+    }
     in_flight_.pop_front();
   }
   context_.worker.owner.on_reply(*this, request, reply);

@@ -74,6 +74,7 @@ struct Reply {
   bool needs_resp3;
   std::int64_t took_us = 0;  ///< since the request was handed to the lane
   bool tracked = false;      ///< the lane will hear of changes of what was read
+  bool is_asked = false;     ///< where the slot is on its way to, which nobody may listen to yet
 };
 
 /// What a lane tells its owner. None of these may destroy the lane.
@@ -178,6 +179,7 @@ class Lane final : public Pollable {
     bool is_door = false;                ///< carries nothing but AUTH, so it is of nobody
     bool is_private = false;             ///< lent to one client at a time: see PrivateLanes
     bool is_reader = false;              ///< of a replica, and for reads
+    bool hears_all = false;              ///< with `tracking`: of all keys that change (BCAST)
   };
 
   Lane(const LaneContext& context, const Purpose& purpose);
@@ -296,6 +298,9 @@ class Lane final : public Pollable {
   [[nodiscard]] bool is_quiet() const noexcept { return in_flight_.empty(); }
   [[nodiscard]] bool is_tracked() const noexcept { return tracked_; }
 
+  /// Whatever it has to tell of changes before that moment of the steady clock, it has told.
+  [[nodiscard]] std::int64_t told_until_us() const noexcept { return told_until_us_; }
+
   /// Takes note of a counter of SWAPDB calls; true when it has moved since the last time.
   [[nodiscard]] bool swapdb_moved(std::int64_t calls) noexcept {
     return std::exchange(swapdb_calls_, calls) != calls;
@@ -387,6 +392,7 @@ class Lane final : public Pollable {
   std::int64_t swapdb_calls_ = 0;
   std::int64_t client_id_ = 0;
   std::int64_t pinged_us_ = 0;
+  std::int64_t told_until_us_ = 0;  ///< when the last ping was sent that is answered
   bool ping_in_flight_ = false;
   bool in_doubt_ = false;  ///< on_doubt() was called since the last sign of life
   bool flush_scheduled_ = false;

@@ -19,11 +19,13 @@ std::string sentinel_address(const Options& options) {
 class RedisTier final : public Tier {
  public:
   RedisTier(const Options& options, Keyspace& keyspace)
-      : options_(options), keyspace_(keyspace), tags_(options.tag_prefix) {}
+      : options_(options), keyspace_(keyspace), tags_(options.tag_prefix) {
+    keyspace.tracked().leave_broadcasts();
+  }
 
   std::unique_ptr<Backend> make_backend(boost::asio::io_context& io, Poller& poller) override {
-    const RedisBackend::Shared shared{options_, keyspace_,       health_,           view_, master_, scripts_,
-                                      tags_,    private_counts_, statistics_.size()};
+    const RedisBackend::Shared shared{options_, keyspace_, health_,         view_,       master_,
+                                      scripts_, tags_,     private_counts_, broadcasts_, statistics_.size()};
     statistics_.push_back(std::make_unique<Statistics>());
     return std::make_unique<RedisBackend>(io, poller, shared, *statistics_.back());
   }
@@ -51,6 +53,7 @@ class RedisTier final : public Tier {
   }
   [[nodiscard]] std::string state(int lanes_ready) const;
   [[nodiscard]] std::string tracking() const;
+  [[nodiscard]] std::string broadcasts() const;
   void report_cluster(BackendReport& report) const;
   void report_sentinels(BackendReport& report) const;
   void report_tags(BackendReport& report) const;
@@ -63,6 +66,7 @@ class RedisTier final : public Tier {
   Scripts scripts_;
   TagState tags_;
   PrivateCounts private_counts_;
+  Broadcasts broadcasts_;
   std::vector<std::unique_ptr<Statistics>> statistics_;  ///< one a worker; constant once the workers run
 };
 
@@ -76,6 +80,13 @@ std::string RedisTier::tracking() const {
   if (!keyspace_.enabled()) return "no: L1 is off";
   const std::string tracking = health_.tracking();
   return tracking.empty() ? "not connected yet" : tracking;
+}
+
+std::string RedisTier::broadcasts() const {
+  if (!keyspace_.tracked().anyone_wants_all()) return "off";
+  if (broadcasts_.flow()) return "heard";
+  const std::string why = broadcasts_.obstacle().text;
+  return why.empty() ? "not heard" : "not heard: " + why;
 }
 
 BackendReport RedisTier::report() const {
@@ -100,6 +111,7 @@ BackendReport RedisTier::report() const {
   BackendReport report{{{"backend_address", address()},
                         {"backend_state", state(all.connections)},
                         {"l1_tracked", tracking()},
+                        {"tracking_broadcasts", broadcasts()},
                         {"backend_connections", std::to_string(all.connections)},
                         {"backend_private_in_use", std::to_string(private_counts_.in_use)},
                         {"backend_private_idle", std::to_string(private_counts_.idle)},

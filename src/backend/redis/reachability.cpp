@@ -49,7 +49,8 @@ class Attempt final : private LaneOwner {
   Health health_;
   ClusterView view_;
   const NodeContext context_{io_, poller_, options_, no_l1_, statistics_, *this, false, 0};
-  Topology topology_{context_, health_, view_};
+  Broadcasts broadcasts_;
+  Topology topology_{context_, health_, view_, broadcasts_};
   bool reached_ = false;
 };
 

@@ -218,7 +218,7 @@ void Reads::finish_fill(const Lane& lane, std::uint32_t index, const Reply& repl
     else
       writer.raw(shown);
     waiter.caller->upstream_us = reply.took_us;
-    waiter.caller->is_heard_of = reply.tracked;
+    waiter.caller->is_heard_of = larder::redis::is_heard_of(*waiter.caller, reply);
     waiter.caller->finish(waiter.ticket);
   }
   flights_.close(index);

@@ -7,6 +7,7 @@
 
 #include "backend/block.h"
 #include "backend/redis/answer.h"
+#include "backend/redis/invalidation.h"
 #include "backend/redis/swap_watch.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -75,7 +76,7 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Sh
       health_(shared.health),
       scripts_(shared.scripts),
       tag_state_(shared.tags),
-      topology_(context_, health_, shared.view),
+      topology_(context_, health_, shared.view, shared.broadcasts),
       reads_(context_, topology_, open_writes_, errands_),
       refresher_(std::random_device{}()),
       retries_(context_, {topology_, commands_, reads_, errands_, refresher_, scripts_}, *this),
@@ -87,6 +88,8 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Sh
       tag_requests_(tag_state_, commands_, topology_),
       tag_registrar_(tag_state_, commands_, topology_, *this, errands_, retries_),
       tag_jobs_(context_, tag_state_, topology_, tag_registrar_, *this),
+      broadcasts_(shared.broadcasts),
+      broadcast_waiters_(context_, shared.broadcasts, tag_state_.prefix),
       timer_(io) {
   // The lane that most clients will use is opened at once: a wrong address shows in the log, not at the first
   // request.
@@ -195,7 +198,7 @@ std::optional<Step> RedisBackend::read_from_replica(const Request& request, cons
                                                     bool may_use_l1) {
   Caller& caller = request.caller;
   const bool may_be_old = route.readonly && route.key_rule != KeyRule::block && caller.acts_as == nullptr &&
-                          !caller.holds.watching && !caller.tracks;
+                          !caller.holds.watching && caller.tracks == Caller::Tracks::nothing;
   if (topology_.is_single() || !may_be_old || tag_requests_.replaces(request, route)) return std::nullopt;
   Node* const master = topology_.node_of_first_key(request, route);
   Lane* const lane = master == nullptr ? nullptr : master->find_reader(caller.protocol(), caller.db());
@@ -543,7 +546,7 @@ void RedisBackend::finish_block(Lane& lane, const InFlight& entry, const Reply& 
   const bool is_as_it_is = block.is_gated() && block.shown.empty();
   if (is_as_it_is || reply.type != '*' || reply.bytes[1] == '-') return finish_forward(lane, entry, reply);
   const Bytes shown = shown_of(block, reply.bytes);
-  finish_forward(lane, entry, {shown, '*', reply.needs_resp3, reply.took_us, reply.tracked});
+  finish_forward(lane, entry, {shown, '*', reply.needs_resp3, reply.took_us, reply.tracked, reply.is_asked});
 }
 
 /// EXEC's reply as its client gets it: without what Larder has queued, and what it was told.
@@ -590,15 +593,19 @@ void RedisBackend::heed_lost_block(const InFlight& entry) {
 void RedisBackend::on_push(Lane& lane, ByteView push) {
   if (lane.purpose().is_private) return subscriptions_.on_push(lane, push);
   context_.statistics.pushes.add();
-  ReplyCursor cursor(push);
-  if (cursor.next().count < 2 || cursor.next().text != "invalidate") return;
-  const ReplyCursor::Value keys = cursor.next();
-  if (keys.is_null()) {
-    if (topology_.is_cluster()) tag_state_.directory.doubt();
-    return context_.keyspace.void_all();
-  }
-  for (std::int64_t left = keys.count; left > 0; --left)
-    context_.keyspace.void_key_everywhere(cursor.next().text);
+  read_invalidation(
+      push,
+      [&](ByteView key) {
+        context_.keyspace.void_key_everywhere(key);
+        // Of a change before the broadcasts began: who has heard of none may have read the old value in L1
+        // since.
+        if (lane.told_until_us() < broadcasts_.since_us() && !key.starts_with(tag_state_.prefix))
+          context_.keyspace.tracked().broadcast(key);
+      },
+      [this] {
+        if (topology_.is_cluster()) tag_state_.directory.doubt();
+        context_.keyspace.void_all();
+      });
 }
 
 void RedisBackend::on_timeout(Lane& lane, const InFlight& entry) {
@@ -713,6 +720,7 @@ void RedisBackend::tick() {
   subscriptions_.tick();
   follower_ != nullptr ? follower_->tick(now_us) : cluster_.tick(now_us);
   users_.tick(now_us);
+  broadcast_waiters_.tick(now_us);
   heed_promotions();
   tag_jobs_.tick(now_us);
   ask_about_tags(now_us);
@@ -738,6 +746,7 @@ void RedisBackend::ask_about_tags(std::int64_t now_us) {
 void RedisBackend::drain(std::function<void()> done) {
   draining_ = true;
   drained_ = std::move(done);
+  broadcast_waiters_.close("ERR Larder is shutting down");
 }
 
 void RedisBackend::finish_drain() {

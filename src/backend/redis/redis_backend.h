@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "backend/backend.h"
+#include "backend/redis/broadcast_waiters.h"
 #include "backend/redis/cluster.h"
 #include "backend/redis/follower.h"
 #include "backend/redis/known_commands.h"
@@ -44,6 +45,7 @@ class RedisBackend final : public Backend,
     Scripts& scripts;
     TagState& tags;
     PrivateCounts& private_counts;
+    Broadcasts& broadcasts;
     std::size_t worker;
   };
 
@@ -59,8 +61,8 @@ class RedisBackend final : public Backend,
     return commands_.route(request).keys.first;
   }
   void append_read_keys(const Request& request, std::vector<KeyRef>& keys) override;
-  /// Redis tells of keys that were read; of the others nobody would hear.
-  [[nodiscard]] bool hears_everything() const noexcept override { return false; }
+  [[nodiscard]] bool hears_everything() const noexcept override { return broadcasts_.flow(); }
+  void hear_everything(HearsDone done) override { broadcast_waiters_.add(std::move(done)); }
   void log_in(ByteView user, ByteView password, LoginDone done) override {
     users_.log_in(user, password, std::move(done));
   }
@@ -177,6 +179,8 @@ class RedisBackend final : public Backend,
   TagRequests tag_requests_;
   TagRegistrar tag_registrar_;
   TagJobs tag_jobs_;
+  const Broadcasts& broadcasts_;
+  BroadcastWaiters broadcast_waiters_;
   std::uint32_t promotions_ = 0;  ///< of masters, that were heeded
   std::int64_t asked_about_tags_us_ = 0;
   std::vector<KeyRef> keys_;  ///< room for one request's keys

@@ -20,27 +20,13 @@ config::RedisAddress login_at(const Options& options, const config::RedisSeed& s
   return address;
 }
 
-constexpr BreakerOptions kNever{.failures = 0};
-
-std::string sentinel_label(const config::RedisAddress& address) {
-  return fmt::format("Sentinel {}:{}", address.host, address.port);
+LoneLane::Terms terms_of(const config::RedisAddress& sentinel) {
+  return {.label = fmt::format("Sentinel {}:{}", sentinel.host, sentinel.port),
+          .purpose = {.protocol = Protocol::resp3, .db = 0, .tracking = false, .source = 0},
+          .password_setting = "redis.sentinel_password"};
 }
 
 }  // namespace
-
-SentinelWatch::Link::Link(const NodeContext& worker, config::RedisAddress at, Health& health,
-                          const Orders& orders)
-    : address(std::move(at)),
-      breaker(kNever),
-      context{worker,
-              address,
-              sentinel_label(address),
-              worker.statistics.of_node(sentinel_label(address)),
-              breaker,
-              health,
-              orders,
-              "redis.sentinel_password"},
-      lane(context, {.protocol = Protocol::resp3, .db = 0, .tracking = false, .source = 0}) {}
 
 SentinelWatch::SentinelWatch(const NodeContext& worker, MasterView& view, std::function<void()> on_news)
     : view_(view),
@@ -49,10 +35,14 @@ SentinelWatch::SentinelWatch(const NodeContext& worker, MasterView& view, std::f
                statistics_, *this,         false,          worker.worker},
       refresher_(std::random_device{}()) {
   for (const config::RedisSeed& sentinel : worker.options.sentinels.nodes)
-    links_.push_back(std::make_unique<Link>(context_, login_at(worker.options, sentinel), health_, orders_));
+    add(login_at(worker.options, sentinel));
 }
 
 SentinelWatch::~SentinelWatch() = default;
+
+void SentinelWatch::add(const config::RedisAddress& sentinel) {
+  links_.push_back(std::make_unique<Link>(context_, sentinel, health_, orders_, terms_of(sentinel)));
+}
 
 void SentinelWatch::close() {
   for (const auto& link : links_) link->lane.close();

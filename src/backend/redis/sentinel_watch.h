@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/redis/lane.h"
+#include "backend/redis/lone_lane.h"
 #include "backend/redis/master_view.h"
 #include "backend/redis/refresher.h"
 #include "backend/redis/sentinel_replies.h"
@@ -31,18 +31,15 @@ class SentinelWatch final : private LaneOwner {
 
  private:
   /// One Sentinel.
-  struct Link {
-    Link(const NodeContext& context, config::RedisAddress at, Health& health, const Orders& orders);
+  struct Link : LoneLane {
+    using LoneLane::LoneLane;
 
-    const config::RedisAddress address;
-    Breaker breaker;  ///< never opens: a Sentinel is tried as long as it takes
-    const LaneContext context;
-    Lane lane;
     std::optional<Endpoint> word;  ///< the first part of the answer that is being received
     std::vector<Endpoint> replicas;
     bool knows_no_master = false;
   };
 
+  void add(const config::RedisAddress& sentinel);
   void ask_next(std::int64_t now_us);
   void ask(Link& link);
   void believe(Link& link, const MasterWord& word);

@@ -13,8 +13,12 @@ Deployment first_guess(const Options& options) noexcept {
 
 }  // namespace
 
-Topology::Topology(const NodeContext& context, Health& health, ClusterView& view)
-    : context_(context), health_(health), view_(view), deployment_(first_guess(context.options)) {
+Topology::Topology(const NodeContext& context, Health& health, ClusterView& view, Broadcasts& broadcasts)
+    : context_(context),
+      health_(health),
+      view_(view),
+      broadcasts_(broadcasts),
+      deployment_(first_guess(context.options)) {
   const Options& options = context.options;
   if (deployment_ == Deployment::sentinel) return;  // no node is known yet
   static_cast<void>(index_at({options.address.host, options.address.port}));
@@ -84,6 +88,7 @@ void Topology::avoid_lost_node() {
 void Topology::set_single() {
   deployment_ = Deployment::single;
   nodes_.front()->set_role(Role::master, 0);
+  broadcasts_.set_masters(context_.worker, {nodes_.front()->address()});
 }
 
 bool Topology::apply(const SlotMap& map) {
@@ -187,7 +192,15 @@ void Topology::distrust(const std::vector<bool>& losers) {
     if (losers[i]) nodes_[i]->distrust();
 }
 
+/// Before anything is read from them.
+void Topology::tell_masters() {
+  Broadcasts::Masters masters;
+  for_each_master([&masters](const Node& node) { masters.push_back(node.address()); });
+  broadcasts_.set_masters(context_.worker, std::move(masters));
+}
+
 void Topology::tell_roles() {
+  tell_masters();
   std::vector<int> slots(nodes_.size());
   for (const std::uint16_t owner : slots_)
     if (owner != SlotMap::kNobody) ++slots[owner];

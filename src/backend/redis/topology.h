@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/redis/broadcasts.h"
 #include "backend/redis/node.h"
 #include "backend/redis/slot_map.h"
 
@@ -16,10 +17,10 @@ namespace larder::redis {
 /// A node once known stays for good: an L1 entry may rest on its word. What no longer is its own is void at
 /// once.
 ///
-/// Thread: one worker; `view` is shared with the others.
+/// Thread: one worker; `view` and `broadcasts` are shared with the others.
 class Topology {
  public:
-  Topology(const NodeContext& context, Health& health, ClusterView& view);
+  Topology(const NodeContext& context, Health& health, ClusterView& view, Broadcasts& broadcasts);
 
   /// Whether there is more than one node to choose from; unknown until the first one has said what it is.
   [[nodiscard]] Deployment deployment() const noexcept { return deployment_; }
@@ -109,12 +110,14 @@ class Topology {
   [[nodiscard]] std::uint16_t index_at(const Endpoint& endpoint);
   void distrust(const std::vector<bool>& losers);
   void tell_roles();
+  void tell_masters();
   void settle_roles(const SlotMap& map);
   void share_reads(const std::vector<Endpoint>& replicas, std::span<const std::uint16_t> replicated);
 
   const NodeContext& context_;
   Health& health_;
   ClusterView& view_;
+  Broadcasts& broadcasts_;
   Deployment deployment_;
   std::vector<std::unique_ptr<Node>> nodes_;      ///< seeds first; an index is for good
   std::vector<std::uint16_t> slots_;              ///< index into nodes_, or kNobody; empty without a cluster

@@ -49,6 +49,11 @@ TEST_CASE("redis handshake: a refused login is told from other refusals") {
   CHECK_FALSE(db.login_refused());
 }
 
+TEST_CASE("redis handshake: tracking of all keys is asked for by BCAST") {
+  const Handshake handshake(kOpen, {.protocol = Protocol::resp3, .tracking = true, .hears_all = true});
+  CHECK(handshake.request().ends_with("\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nBCAST\r\n"));
+}
+
 TEST_CASE("redis handshake: log in, learn, RESP3, database, name, tracking, in this order") {
   CHECK(full().request() ==
         "*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$3\r\np w\r\n"

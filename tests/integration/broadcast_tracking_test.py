@@ -1,0 +1,357 @@
+"""CLIENT TRACKING BCAST in front of Redis: every change is told, whoever makes it and wherever, or null in its place."""
+
+import contextlib
+import time
+
+from cluster_test import migrate
+from coherence import BOUND_S
+from stale_reads import is_master, is_whole
+from support.lab import alone
+from support.resp import decode, wait_until
+from support.servers import key_slot
+from tracking_test import EVERYTHING, OK, Keeper, Tracker, Written, check_keepers, hears_any, writers_of
+
+def listeners(node):
+    """How many connections track by BCAST there, straight at Redis."""
+    with node.connect() as client:
+        return sum(b" flags=tB " in line for line in client.value("CLIENT", "LIST").splitlines())
+
+
+def flows(larder):
+    return larder.info()["tracking_broadcasts"] == "heard"
+
+
+def check_every_way(lab, behind, options):
+    larder, other = (lab.larder("redis", behind, options=options) for _ in range(2))
+    with Tracker(larder, "BCAST") as tracker, Tracker(larder, "BCAST", "PREFIX", "x", "PREFIX", "y:") as picky, \
+            larder.connect() as here, other.connect() as elsewhere, behind.connect() as direct:
+        for n, writer in enumerate((here, elsewhere, direct) * 3):
+            keys = [b"%b%d" % (prefix, n) for prefix in (b"a", b"x", b"y:", b"y")]
+            for key in keys:
+                assert writer.call("SET", key, n) == OK
+            assert EVERYTHING not in tracker.hears(*keys)
+            assert set(picky.hears(keys[1], keys[2])) == {keys[1], keys[2]}
+            # What is read behind that is new, whatever L1 had, and kept: nothing is told behind it.
+            assert [tracker.value("GET", key) for key in keys] == [b"%d" % n] * 4
+            tracker.heard()
+            assert direct.call("DEL", keys[0]) == b":1\r\n"
+            assert EVERYTHING not in tracker.hears(keys[0])
+        assert here.call("SET", "short", "1", "PX", "50") == OK
+        tracker.hears(b"short"), tracker.hears(b"short")  # and that it has expired
+        elsewhere.value("FLUSHALL")
+        assert EVERYTHING in hears_any(tracker, EVERYTHING) and EVERYTHING in hears_any(picky, EVERYTHING)
+    larder.stop(), other.stop()
+
+
+def test_one_node(lab):
+    for options in ((), ("--l1-memory", "0")):
+        check_every_way(lab, lab.redis(), options)
+
+
+def test_sentinels(lab):
+    check_every_way(lab, lab.redis_sentinels(), ())
+
+
+def test_cluster(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    for options in ((), ("--l1-memory", "0")):
+        check_every_way(lab, cluster, options)
+
+
+def test_reads_are_kept(lab):
+    """Nothing is told right behind a reply, on whichever connection it was read."""
+    redis = lab.redis()
+    for options in ((), ("--l1-memory", "0")):
+        larder = lab.larder("redis", redis, options=options)
+        with Tracker(larder, "BCAST") as tracker:
+            for command in ("GET a", "MGET a b", "GEOPOS g m", "HGETALL h", "WATCH w", "GET a", "MULTI", "GET a", "EXEC",
+                            "EVAL_RO return(redis.call('GET',KEYS[1])) 1 a"):
+                tracker.call(*command.split())
+            assert not tracker.heard()
+
+
+def test_ok_means_that_nothing_is_missed(lab):
+    """Also where the client is the first one, or comes while the last one goes."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    with cluster.connect() as direct:
+        for n in range(60):
+            with Tracker(larder, "BCAST") as tracker:
+                keys = [b"%d-%d" % (n, m) for m in range(3)]
+                for key in keys:
+                    direct.call("SET", key, n)
+                tracker.hears(*keys)
+                if n % 3 == 0:
+                    tracker.call("CLIENT", "TRACKING", "OFF")
+                    time.sleep(n / 500)  # the connections may be closed, or on their way to it
+
+
+def test_connections_are_there_while_they_are_needed(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    assert larder.info()["tracking_broadcasts"] == "off" and not any(map(listeners, cluster.nodes))
+    first, second = Tracker(larder, "BCAST"), Tracker(larder, "BCAST", "PREFIX", "x")
+    assert flows(larder) and [listeners(node) for node in cluster.nodes] == [1, 1, 1]
+    first.client.close()
+    wait_until(lambda: larder.info()["tracking_clients"] == "1", 10, "the first client's end")
+    time.sleep(0.2)  # for a mistake to show itself
+    assert [listeners(node) for node in cluster.nodes] == [1, 1, 1]
+    second.client.close()
+    wait_until(lambda: not any(map(listeners, cluster.nodes)), 10, "the connections to be closed")
+    assert larder.info()["tracking_broadcasts"] == "off"
+
+
+def test_a_lost_connection_is_told(lab):
+    redis = lab.redis()
+    gate = lab.gate(redis)
+    for options in ((), ("--l1-memory", "0")):
+        larder = lab.larder("redis", gate, options=options,
+                            config={"redis.ping_interval": "100ms", "redis.ping_timeout": "200ms"})
+        with Tracker(larder, "BCAST") as tracker, redis.connect() as direct:
+            for n in range(3):
+                gate.cut()
+                direct.value("SET", "a", n)
+                hears_any(tracker, EVERYTHING)
+                wait_until(lambda: flows(larder), 10, "Redis to be heard again")
+                wait_until(lambda: tracker.value("GET", "a") == b"%d" % n, 10, "the connection to be back")
+                direct.value("SET", "a", "x")
+                hears_any(tracker, b"a")
+            # Silent for too long: nobody knows.
+            wait_until(lambda: not tracker.heard(), 10, "all to be told")
+            gate.freeze()
+            try:
+                hears_any(tracker, EVERYTHING)
+            finally:
+                gate.thaw()
+
+
+def test_swapped_databases_are_told(lab):
+    redis = lab.redis()
+    for options in ((), ("--l1-memory", "0")):
+        with Tracker(lab.larder("redis", redis, options=options), "BCAST") as tracker, redis.connect() as direct:
+            tracker.call("GET", "a")
+            direct.value("SWAPDB", 0, 1)
+            hears_any(tracker, EVERYTHING)
+
+
+def test_while_a_node_is_lost_nothing_is_kept(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    lost = cluster.nodes[2]
+    key = next(f"k{n}" for n in range(100) if cluster.owner(f"k{n}") is not lost)
+    with Tracker(larder, "BCAST") as tracker:
+        tracker.call("GET", key)
+        assert not tracker.heard()
+        lost.crash()
+        hears_any(tracker, EVERYTHING)
+        tracker.call("GET", key)
+        assert set(hears_any(tracker, key.encode())) <= {key.encode(), EVERYTHING}
+        with larder.connect(timeout=20) as late:
+            said = late.call("CLIENT", "TRACKING", "ON", "BCAST")
+            assert said.startswith(b"-ERR BCAST is not possible now, as Larder does not hear of all changes: "), said
+            assert late.call("CLIENT", "TRACKINGINFO").count(b"off") == 1
+        tracker.take()
+        lost.start()
+        hears_any(tracker, EVERYTHING)
+        wait_until(lambda: flows(larder), 10, "the node to be heard again")
+
+
+def hands_over(heir):
+    """Redis gives a handover up after 5 s, when the machine is busy."""
+    with heir.connect() as client:
+        client.call("CLUSTER", "FAILOVER")
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: is_master(heir), 6, "the handover")
+    return is_master(heir)
+
+
+def test_a_failover_is_told(lab):
+    """The master is killed, and its replica takes over; then the roles change by hand."""
+    cluster = lab.redis_cluster()
+    larder = lab.larder("redis", cluster)
+    old = cluster.nodes[0]
+    new = cluster.replica_of(old)
+    key = next(b"k%d" % n for n in range(100) if cluster.owner(f"k{n}") is old)
+    with Tracker(larder, "BCAST") as tracker, new.connect() as direct:
+        old.crash()
+        hears_any(tracker, EVERYTHING)
+        wait_until(lambda: direct.call("SET", key, "1") == OK, 20, "the replica to be promoted")
+        wait_until(lambda: tracker.value("GET", key) == b"1", 10, "Larder to go there")
+        wait_until(lambda: flows(larder), 10, "the new master to be heard")
+        wait_until(lambda: not tracker.heard(), 10, "all to be told")
+        direct.call("SET", key, "2")
+        assert hears_any(tracker, key) == [key]
+        old.start()
+        wait_until(lambda: all(map(is_whole, cluster.nodes)), 20, "the cluster to be whole")
+        wait_until(lambda: hands_over(old), 30, "the handover")
+        hears_any(tracker, EVERYTHING)
+        wait_until(lambda: cluster.agrees_on(key_slot(key), old), 20, "the roles to be changed")
+        wait_until(lambda: tracker.value("GET", key) == b"2" and flows(larder), 10, "the old master to be heard again")
+        wait_until(lambda: not tracker.heard(), 10, "all to be told")
+        with old.connect() as client:
+            client.call("SET", key, "3")
+        assert hears_any(tracker, key) == [key]
+        wait_until(lambda: not listeners(new), 10, "nobody to listen to the replica")
+
+
+def test_a_failover_behind_sentinels_is_told(lab):
+    sentinels = lab.redis_sentinels()
+    larder = lab.larder("redis", sentinels)
+    with Tracker(larder, "BCAST") as tracker:
+        sentinels.fail_over()
+        hears_any(tracker, EVERYTHING)
+        wait_until(lambda: flows(larder), 10, "the new master to be heard")
+        wait_until(lambda: not tracker.heard(), 10, "all to be told")
+        with sentinels.connect() as direct:
+            assert direct.call("SET", "a", "1") == OK
+        hears_any(tracker, b"a")
+
+
+def test_a_slot_that_moves(lab):
+    """While it is on its way, and when it has arrived; also at a node that had no slot before."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    source, target = cluster.nodes[0], cluster.nodes[1]
+    slot = next(slot for slot in map(key_slot, map(str, range(100))) if cluster.owner(slot) is source)
+    key = next(b"%d" % n for n in range(100) if key_slot(str(n)) == slot)
+    with Tracker(larder, "BCAST") as tracker, cluster.connect() as direct:
+        for giving, taking in ((source, target), (target, source)) * 2:
+            direct.call("SET", key, "1")
+            hears_any(tracker, key)
+            assert tracker.value("GET", key) == b"1"
+
+            def half_way():
+                direct.call("SET", key, "2")
+
+            migrate(cluster, slot, giving, taking, then=half_way)
+            hears_any(tracker, key)
+            wait_until(lambda: tracker.value("GET", key) == b"2", 5, "the slot to be found")
+            tracker.heard()
+            with taking.connect() as owner:
+                assert owner.call("SET", key, "3") == OK
+            hears_any(tracker, key)
+            assert tracker.value("GET", key) == b"3"
+
+
+def test_a_node_that_joins(lab):
+    """It has no slot at first, so nobody listens to it; what is read there under ASK is not kept."""
+    cluster = lab.redis_cluster(masters=1, replicas=False)
+    larder = lab.larder("redis", cluster)
+    source, target = cluster.nodes[0], cluster.add_node()
+    key, slot = b"a", key_slot("a")
+    with source.connect() as one, target.connect() as two:
+        ids = [client.value("CLUSTER", "MYID") for client in (one, two)]
+        with Tracker(larder, "BCAST") as tracker:
+            assert listeners(source) == 1 and listeners(target) == 0
+            two.value("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+            one.value("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+            for n in range(3):
+                assert two.pipeline([("ASKING",), ("SET", key, n)])[1] == OK
+                assert tracker.value("GET", key) == b"%d" % n
+                assert set(hears_any(tracker, key)) == {key}
+            for client in (two, one):
+                client.value("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+            assert tracker.value("GET", key) == b"2"  # by MOVED
+            wait_until(lambda: flows(larder) and listeners(target) == 1, 10, "the new master to be heard")
+            wait_until(lambda: not tracker.heard(), 10, "all to be told")
+            assert two.call("SET", key, "3") == OK
+            assert hears_any(tracker, key) == [key]
+
+
+def test_a_redis_that_cannot_tell(lab):
+    without_resp3 = lab.redis("--rename-command", "HELLO", "")
+    with lab.larder("redis", without_resp3).connect() as client:
+        said = client.call("CLIENT", "TRACKING", "ON", "BCAST")
+        assert b"does not speak RESP3" in said and said.startswith(b"-ERR BCAST is not possible now"), said
+        assert b"off" in client.call("CLIENT", "TRACKINGINFO")
+        wait_until(lambda: not listeners(without_resp3), 5, "the connection to be closed")
+
+
+def test_other_users_may_not(lab):
+    """They would hear the names of keys that they may not see."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with redis.connect() as direct, larder.connect(3) as client:
+        direct.value("ACL", "SETUSER", "ann", "on", ">secret", "~a*", "+@all")
+        assert client.call("AUTH", "ann", "secret") == OK
+        assert client.call("CLIENT", "TRACKING", "ON", "BCAST") == b"-ERR BCAST is not supported for users of Redis' own\r\n"
+
+
+def test_tags_are_not_told(lab):
+    """Their bookkeeping is nobody's key."""
+    for behind in (lab.redis(), lab.redis_cluster(replicas=False)):
+        larder = lab.larder("redis", behind)
+        with Tracker(larder, "BCAST") as tracker, larder.connect() as writer:
+            for n in range(5):
+                assert writer.call("SET", f"k{n}", "1", "TAGS", "1", "tag") == OK
+            assert writer.value("TAGINVALIDATE", "tag") == 5
+            assert writer.call("SET", "last", "1") == OK
+            told = []
+            wait_until(lambda: told.extend(tracker.heard()) or b"last" in told, 10, "the last key")
+            assert set(told) == {b"k%d" % n for n in range(5)} | {b"last"}, told
+
+
+def test_resp2_is_told_by_another_connection(lab):
+    larder = lab.larder("redis")
+    with larder.connect() as client, larder.connect() as listener, larder.connect() as writer:
+        target = listener.value("CLIENT", "ID")
+        listener.call("SUBSCRIBE", "__redis__:invalidate")
+        assert client.call("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "a", "REDIRECT", target) == OK
+        writer.call("SET", "b", "1"), writer.call("SET", "a", "1")
+        assert decode(listener.read()) == [b"message", b"__redis__:invalidate", [b"a"]]
+
+
+def test_in_a_transaction(lab):
+    with lab.larder("redis").connect(3) as client:
+        for command, reply in (("MULTI", OK), ("CLIENT TRACKING ON BCAST", b"+QUEUED\r\n"), ("SET a 1", b"+QUEUED\r\n")):
+            assert client.call(*command.split()) == reply
+        client.send("EXEC")
+        said = [client.read()]
+        while said[-1].startswith(b">"):
+            said.append(client.read())
+        assert said[-1] == b"*2\r\n+OK\r\n+OK\r\n", said
+
+
+@alone
+def test_nothing_stale_is_kept_under_load(lab):
+    redis = lab.redis()
+    larders = [lab.larder("redis", redis), lab.larder("redis", redis, options=("--l1-memory", "0"))]
+    check_under_load(lab, larders, [*larders, redis], lambda: time.sleep(5))
+
+
+@alone
+def test_nothing_stale_is_kept_when_connections_are_cut(lab):
+    redis = lab.redis()
+    gate = lab.gate(redis)
+
+    def cut():
+        for _ in range(25):
+            time.sleep(0.2)
+            gate.cut()
+
+    check_under_load(lab, [lab.larder("redis", gate)], [redis], cut)
+
+
+@alone
+def test_nothing_stale_is_kept_while_slots_move(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    slots = [key_slot("key%d" % n) for n in range(6)]
+
+    def move():
+        for n in range(12):
+            slot = slots[n % 6]
+            source = cluster.owner(slot)
+            migrate(cluster, slot, source, cluster.nodes[(cluster.nodes.index(source) + 1) % 3])
+
+    larders = [lab.larder("redis", cluster) for _ in range(2)]
+    check_under_load(lab, larders, [*larders, cluster], move)
+
+
+def check_under_load(lab, larders, writing, harm):
+    keys = [b"key%d" % n for n in range(12)]
+    written = Written(keys)
+    keepers = [Keeper(larder, written, seed, "BCAST", "PREFIX", "key") for seed in range(2) for larder in larders]
+    with writers_of(written, keys, writing):
+        harm()
+    wait_until(lambda: all(map(flows, larders)), BOUND_S + 10, "Redis to be heard again")
+    check_keepers(lab, keepers, written)
