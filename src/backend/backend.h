@@ -166,6 +166,10 @@ class Backend {
   /// request.reply. What it does not know it finds out at EXEC.
   [[nodiscard]] virtual bool may_queue(const Request&) { return true; }
 
+  /// False: a transaction is refused for what was queued before the first command that could not be, and the
+  /// reason, which comes first, was appended to request.reply. Shape: as EXEC in execute().
+  [[nodiscard]] virtual bool may_abort(const Request&) { return true; }
+
   /// True when it runs SUBSCRIBE and the like.
   [[nodiscard]] virtual bool has_subscriptions() const noexcept { return false; }
 

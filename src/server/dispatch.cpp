@@ -65,8 +65,9 @@ Step queue_up(Session& session, const Request& request, Transaction::Place place
     session.state.transaction->spoil();
     return Step::done;
   }
-  session.state.transaction->queue(request, place);
   request.reply.simple("QUEUED");
+  if (session.state.transaction->is_spoiled()) return Step::done;
+  session.state.transaction->queue(request, place);
   if (session.state.transaction->bytes() >
       session.worker().server().live.query_buffer_limit.load(std::memory_order_relaxed)) {
     log::warning("client {} closed: its transaction exceeds the query buffer limit",

@@ -38,7 +38,7 @@ class Transaction final : public Caller {
 
   void queue(const Request& request, Place place);
 
-  /// A command was refused: EXEC will run none.
+  /// A command was refused: EXEC will run none, and no more are queued.
   void spoil() noexcept { spoiled_ = true; }
   [[nodiscard]] bool is_spoiled() const noexcept { return spoiled_; }
 

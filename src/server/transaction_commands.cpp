@@ -34,7 +34,11 @@ Step watch(Session& session, const Request& request) {
   if (!session.worker().backend().has_transactions()) {
     append_unknown_command(request.reply, request.argv);
   } else if (session.state.transaction != nullptr) {
-    request.reply.error("ERR WATCH inside MULTI is not allowed");
+    // Keys of several slots Redis refuses as those of a command that it would queue.
+    if (session.worker().backend().may_queue(request))
+      request.reply.error("ERR WATCH inside MULTI is not allowed");
+    else
+      session.state.transaction->spoil();
   } else {
     return session.worker().backend().execute(request);
   }
@@ -151,7 +155,10 @@ Step exec(Session& session, const Request& request) {
   }
   Transaction& transaction = *session.state.transaction;
   if (transaction.is_spoiled()) {
-    request.reply.error("EXECABORT Transaction discarded because of previous errors.");
+    Request block = request;
+    block.raw = transaction.block();
+    if (session.worker().backend().may_abort(block))
+      request.reply.error("EXECABORT Transaction discarded because of previous errors.");
     session.drop_transaction();
     return Step::done;
   }

@@ -220,10 +220,21 @@ class Transactions(EveryType):
 
 
 class TransactionsInCluster(Transactions):
-    """Of one slot: transactions_test.py has those that are refused, with the same words at another moment.
+    """Sometimes of two slots, but not behind WATCH: what was not queued because a watched key has changed Redis forgets.
 
-    So are, when they are queued, commands that would reach one node only.
+    transactions_test.py has commands that would reach one node only and are refused when they are queued.
     """
+
+    def __init__(self, seed, connections):
+        super().__init__(seed, connections)
+        self._watching = [False] * connections
+
+    def _next(self, connection):
+        self.crossing = not self._watching[connection]
+        words = super()._next(connection)
+        if words[0] in (b"WATCH", b"UNWATCH", b"EXEC", b"DISCARD"):
+            self._watching[connection] = words[0] == b"WATCH" or words[0] == b"UNWATCH" and self._watching[connection]
+        return words
 
     def _command(self):
         while (words := super()._command())[0].upper() in (b"SCRIPT", b"FUNCTION"):

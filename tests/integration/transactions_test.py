@@ -7,6 +7,7 @@ from support.resp import decode, encode, wait_until
 from support.servers import key_slot
 
 QUEUED, OK = b"+QUEUED\r\n", b"+OK\r\n"
+EXECABORT = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
 CROSSSLOT = b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
 
 # One connection each; every line is sent in one piece and one by one.
@@ -245,6 +246,11 @@ def test_transactions_in_a_cluster(lab):
             assert other.value("GET", tag + b"a") == b"%d" % (n + 1)
             assert other.pipeline(commands)[-1] == end + b"_\r\n+PONG\r\n"
         assert client.pipeline([("MULTI",), ("SET", "a", 1), ("SET", "b", 1), ("EXEC",)])[-1] == CROSSSLOT
+        # Only what was queued before the first error counts.
+        one_slot, two_slots = [("SET", "a", 1), ("GET", "a")], [("SET", "a", 1), ("SET", "b", 1)]
+        for bad in (("GET",), ("NOSUCH", "c"), ("MGET", "a", "b")):
+            for before, behind, end in ((two_slots, [], CROSSSLOT), (one_slot, two_slots, EXECABORT), ([], two_slots, EXECABORT)):
+                assert client.pipeline([("MULTI",), *before, bad, *behind, ("EXEC",)])[-1] == end, (before, bad, behind)
         assert client.pipeline([("MULTI",), ("SELECT", 1), ("EXEC",)])[-1] == (
             b"*1\r\n-ERR SELECT is not allowed in cluster mode\r\n")
         assert client.value("GET", "a") is None and client.call("EXEC") == b"-ERR EXEC without MULTI\r\n"

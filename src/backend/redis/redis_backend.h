@@ -56,6 +56,9 @@ class RedisBackend final : public Backend,
   [[nodiscard]] bool forwards_unknown() const noexcept override { return true; }
   [[nodiscard]] bool has_transactions() const noexcept override { return true; }
   [[nodiscard]] bool may_queue(const Request& request) override;
+  [[nodiscard]] bool may_abort(const Request& exec) override {
+    return cluster_.may_queue(exec, commands_.route(exec));
+  }
   [[nodiscard]] bool has_subscriptions() const noexcept override { return true; }
   [[nodiscard]] int first_key_position(const Request& request) const override {
     return commands_.route(request).keys.first;
