@@ -12,11 +12,11 @@ from tags_test import BOUND_S, CARRIED, Writers, check_nothing_older, check_show
 
 
 def bookkeeping(cluster):
-    """The names of all keys of Larder's own on the masters, but for the counts of moves, which end by themselves."""
+    """The names of all keys of Larder's own on the masters, but for the logs of moves, which end by themselves."""
     names = []
     for node in cluster.nodes[:3]:
         with node.connect() as raw:
-            names += [name for name in decode(raw.call("KEYS", "larder:tags:*")) if not name.endswith(b"}:c")]
+            names += [name for name in decode(raw.call("KEYS", "larder:tags:*")) if not name.endswith(b"}:m")]
     return sorted(names)
 
 

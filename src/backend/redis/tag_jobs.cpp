@@ -18,6 +18,9 @@ constexpr std::int64_t kRepeatUs = 200'000;  // between attempts of what could n
 constexpr std::int64_t kPruneUs = 100'000;
 constexpr ByteView kRecordsAStep = "200";
 
+constexpr ByteView kMoves = "moves";  // a cursor: of the log of moves
+constexpr ByteView kLost = "lost";    // in place of the log
+
 constexpr std::size_t kPruners = 32;  // in a cluster: each has a share of the slots
 constexpr int kMostRounds = 3;        // of a sweep that is disturbed by the loss of masters
 
@@ -38,7 +41,8 @@ class TagSweep::Walk final : public OwnCaller {
     group_ = &group;
     is_clean_ = true;
     keys_ = group.own_keys();
-    begin_pass();
+    tag_ = 0;
+    begin_tag();
     go_on();
   }
 
@@ -49,11 +53,10 @@ class TagSweep::Walk final : public OwnCaller {
  private:
   [[nodiscard]] const TagQuery& query() const noexcept { return sweep_.plan_.query; }
 
-  void begin_pass() {
-    tag_ = 0;
+  void begin_tag() {
     place_.clear();
     cursor_ = "0";
-    moves_.clear();
+    log_.clear();
     attempts_ = 0;
   }
 
@@ -68,13 +71,12 @@ class TagSweep::Walk final : public OwnCaller {
     const bool drops = sweep_.plan_.aim == TagAim::drop;
     const ByteView drop = sweep_.context_.keyspace.enabled() ? "tell" : "drop";
     const ByteView aim = drops ? drop : sweep_.plan_.aim == TagAim::count ? "count" : "clean";
-    const bool has_more_tags = !needs_all && query().tags.size() > 1;
     std::vector<ByteView> arguments{aim,
                                     drops ? kDropsAStep : kKeysAStep,
                                     query().reach == TagQuery::Reach::exact ? "exact" : "below",
                                     place_,
                                     cursor_,
-                                    moves_.empty() && has_more_tags ? ByteView("start") : ByteView(moves_),
+                                    log_,
                                     query().tags[tag_]};
     if (needs_all) arguments.insert(arguments.end(), query().tags.begin() + 1, query().tags.end());
     const std::vector<ByteView> keys(keys_.begin(), keys_.end());
@@ -91,19 +93,24 @@ class TagSweep::Walk final : public OwnCaller {
     }
     sweep_.state_.steps.fetch_add(1, std::memory_order_relaxed);
     sweep_.outcome_.count += reply.next().integer();
-    const ByteView moves = reply.next().text;
+    log_ = reply.next().text;
     place_ = reply.next().text;
     cursor_ = reply.next().text;
     for (std::int64_t left = reply.next().count; left > 0; --left)
       sweep_.context_.keyspace.void_key({db_, reply.next().text});
     if (reply.next().integer() == 0) is_clean_ = false;
-    const bool disturbed = !moves_.empty() && moves != moves_;
-    moves_ = moves;
-    if (disturbed) disturbed_ = true;
-    if (!place_.empty()) return true;
-    if (query().need == TagQuery::Need::any && ++tag_ < query().tags.size()) return true;
-    if (!std::exchange(disturbed_, false)) return end({});
-    begin_pass();
+    return place_.empty() ? end_tag() : true;
+  }
+
+  /// What was moved meanwhile comes last.
+  [[nodiscard]] bool end_tag() {
+    if (log_ != kLost && !log_.empty() && cursor_ != kMoves) {
+      cursor_ = kMoves;
+      return true;
+    }
+    if (log_ != kLost && (query().need == TagQuery::Need::all || ++tag_ == query().tags.size()))
+      return end({});
+    begin_tag();
     return true;
   }
 
@@ -120,8 +127,7 @@ class TagSweep::Walk final : public OwnCaller {
   bool is_clean_ = true;           ///< nothing is left to be done behind the reply
   std::vector<std::string> keys_;  ///< of the group that it walks through; empty: none
   std::size_t tag_ = 0;            ///< of the query: whose index, and those below it, are walked through
-  Bytes place_, cursor_, moves_;
-  bool disturbed_ = false;  ///< something moved in this pass
+  Bytes place_, cursor_, log_;
   int attempts_ = 0;
 };
 

@@ -30,7 +30,7 @@ enum class TagAim : std::uint8_t {
 /// its begin to its end.
 ///
 /// A key that is renamed or copied while its group is swept may move from where the sweep is still to come to
-/// where it was. The scripts count such moves; if there were any the group is swept once more. What fits
+/// where it was. The scripts note such moves, and at the end of a tag these keys are looked at. What fits
 /// into one step cannot be disturbed.
 ///
 /// Life: its walks are callers, so it lives until none of them waits. Thread: one worker.

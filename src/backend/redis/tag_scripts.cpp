@@ -9,7 +9,7 @@ namespace {
 constexpr ByteView kGroup = R"(
 local call = redis.call
 local group = string.sub(records, 1, -2)
-local registry, moves, index = group .. 't', group .. 'c', group .. 'i:'
+local registry, moves, index = group .. 't', group .. 'm', group .. 'i:'
 local function enter(key, tag)
   if call('HSET', index .. tag, key, '') == 1 then call('ZADD', registry, '0', tag) end
 end
@@ -21,7 +21,9 @@ local function forget(key, record)
   for _, tag in ipairs(cmsgpack.unpack(record)) do leave(key, tag) end
   call('HDEL', records, key)
 end
-local function moved() if call('EXISTS', moves) == 1 then call('INCR', moves) end end
+local function moved(key)
+  if call('RPUSHX', moves, key) > 100000 then call('UNLINK', moves) end
+end
 )";
 
 /// Forgets keys that are gone, of which `own` are the records; `tag`, if there is one: they are in its index.
@@ -215,7 +217,7 @@ for _, tag in ipairs(cmsgpack.unpack(old)) do
 end
 if removed == 0 then return 0 end
 if #left == 0 then call('HDEL', records, key) else call('HSET', records, key, cmsgpack.pack(left)) end
-moved()
+moved(key)
 return removed
 )";
 
@@ -237,7 +239,7 @@ if record then
   call('HSET', records, to, record)
   for _, tag in ipairs(cmsgpack.unpack(record)) do enter(to, tag) end
   if what ~= 'COPY' then forget(from, record) end
-  moved()
+  moved(to)
 end
 return reply
 )";
@@ -304,8 +306,12 @@ if all and next_cursor > 0 then next_cursor = next_cursor + 1 end
 return {string.format('%.0f', next_cursor), present(meant)}
 )";
 
-/// One bounded step. Replies how many keys, the count of moves (if the sweep takes more than this step),
-/// where to go on, the keys, and whether there is something to be cleaned up.
+/// One bounded step. Replies how many keys, the log of moves and how far it was read (if the sweep takes more
+/// than this step), where to go on, the keys, and whether there is something to be cleaned up.
+///
+/// Where it ends, the keys in the log are looked at, until there are no more: they may have been where it was
+/// still to come and are where it was. That takes no longer than to move them did, however many are moved. A
+/// log that is lost, as it was too long or nobody went on for a minute, takes the sweep back to its begin.
 ///
 /// While keys are dropped nothing is done that can be done later: their records stay, as those of keys that
 /// have expired. A sweep of one step cleans up at once, of a longer one `clean` does it.
@@ -313,7 +319,7 @@ constexpr ByteView kSweep = R"(
 redis.replicate_commands()
 local aim, budget = ARGV[1], tonumber(ARGV[2])
 local drops, cleans, tells = aim == 'drop' or aim == 'tell', aim == 'clean', aim == 'tell'
-local place, cursor, running = ARGV[4], ARGV[5], ARGV[6]
+local place, cursor, log = ARGV[4], ARGV[5], ARGV[6]
 local query, count, keys, spent, dropped, is_clean = ARGV[7], 0, {}, 0, {}, true
 local function following(tag)
   if exact then return nil end
@@ -359,7 +365,27 @@ local function add_up(tag, members)
   end
   count = count + #present(meant)
 end
+local function follow_moves()
+  local name, at = string.match(log, '^(.*):(%d+)$')
+  if call('LINDEX', moves, 0) ~= name then
+    log = 'lost'
+    return nil
+  end
+  local found, own, meant, seen = call('LRANGE', moves, at, at + budget - 1), {}, {}, {}
+  if #found > 0 then own = call('HMGET', records, unpack(found)) end
+  for n, key in ipairs(found) do
+    if own[n] and not seen[key] and carries(cmsgpack.unpack(own[n]), query) then meant[#meant + 1] = key end
+    seen[key] = true
+  end
+  if #meant > 0 then drop(query, meant) end
+  log = string.format('%s:%d', name, at + #found)
+  return #found == budget and query or nil
+end
 local tag = place == '' and query or place
+if cursor == 'moves' then
+  tag, spent = follow_moves(), budget
+  if log == 'lost' then cursor = '0' end
+end
 while tag and spent < budget do
   local found = call('HSCAN', index .. tag, cursor, 'COUNT', budget - spent)
   local members = {}
@@ -383,16 +409,15 @@ if tag or place ~= '' or ARGV[5] ~= '0' then
 else
   for _, part in ipairs(dropped) do is_clean = is_clean and forget_gone(part[1], part[2]) end
 end
-local count_of_moves = ''
-if drops and (tag or running ~= '') then
-  if (running == '' or running == 'start') and call('EXISTS', moves) == 0 then
+if drops and (tag or log ~= '') then
+  if log == '' then
     local now = call('TIME')
-    call('SET', moves, now[1] .. string.format('%06d', now[2]))
+    if call('EXISTS', moves) == 0 then call('RPUSH', moves, string.format('%s.%06d', now[1], now[2])) end
+    log = string.format('%s:%d', call('LINDEX', moves, 0), call('LLEN', moves))
   end
-  count_of_moves = call('GET', moves) or 'lost'
   call('PEXPIRE', moves, 60000)
 end
-return {count, count_of_moves, tag or '', cursor, keys, is_clean and 1 or 0}
+return {count, log, tag or '', cursor, keys, is_clean and 1 or 0}
 )";
 
 /// A sweep as one step, for what is between MULTI and EXEC. It looks first at all that it would touch: where
@@ -473,7 +498,7 @@ return call('DBSIZE') - call('EXISTS', records, registry, moves) - call('ZCARD',
 constexpr ByteView kSizes = R"(local size = redis.call('DBSIZE')
 for _, group in ipairs(ARGV) do
   local tags = redis.pcall('ZCARD', group .. 't')
-  local others = redis.pcall('EXISTS', group .. 'r', group .. 't', group .. 'c', group .. 'd', group .. 's')
+  local others = redis.pcall('EXISTS', group .. 'r', group .. 't', group .. 'm', group .. 'd', group .. 's')
   if type(tags) == 'number' and type(others) == 'number' then size = size - tags - others end
 end
 return size

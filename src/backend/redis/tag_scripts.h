@@ -15,7 +15,9 @@ namespace larder::redis {
 ///   r      a hash, key to its tags (MessagePack): what the key carries
 ///   i:TAG  a hash whose fields are the keys that carry TAG; a hash, as small ones are packed
 ///   t      a sorted set of the tags that have an index, in the order of their bytes
-///   c      while a sweep runs: counts what may have moved from where it is still to come to where it was
+///   m      while a sweep runs: a list of the keys that may have moved to where it was from where it is still
+///   to
+///          come; its first element is like no other list's
 /// Invariant: a key that carries a tag is in the tag's index, and a tag with an index is in `t`. The converse
 /// may fail: a key may be gone unseen. A key in an index but without a record is taken to carry the tag.
 enum class TagScript : std::uint8_t {
@@ -28,7 +30,7 @@ enum class TagScript : std::uint8_t {
   move,      ///< KEYS key r ARGV database
   tidy,      ///< KEYS or ARGV r key…: what is known of those that are gone
   keys,      ///< KEYS r ARGV tag reach cursor count
-  sweep,     ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor running tag other…
+  sweep,     ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor log tag other…
   whole,     ///< KEYS r ARGV tell|count reach any|all most refusal tag…: a sweep of one step
   prune,     ///< KEYS r ARGV cursor count
   size,      ///< ARGV r: DBSIZE without the bookkeeping
