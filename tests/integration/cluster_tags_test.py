@@ -5,7 +5,7 @@ import threading
 import time
 
 from cluster_test import migrate
-from support.lab import alone
+from support.lab import demanding
 from support.resp import decode, wait_until
 from support.servers import RedisCluster, key_slot
 from tags_test import BOUND_S, CARRIED, Writers, check_nothing_older, check_shown
@@ -203,7 +203,7 @@ def cluster_node(key):
     return key_slot(key.encode()) // -(-RedisCluster.SLOTS // 3)
 
 
-@alone
+@demanding
 def test_a_master_is_killed_while_tags_are_invalidated(lab):
     """P4: what was written before an invalidation that was answered is not read again; what was not is repeated."""
     cluster = lab.redis_cluster()

@@ -7,7 +7,7 @@ import time
 from coherence import BOUND_S, Load, RespPath, check_settled
 from differential import compare, scanned
 from sequences import Generator, Step
-from support.lab import alone
+from support.lab import demanding
 from support.resp import ReplyError, decode, wait_until
 from support.servers import key_slot
 
@@ -291,7 +291,7 @@ def finish(lab, load, larders, cluster):
     check_settled(load.history, RespPath(cluster, "direct"), [RespPath(larder, name) for name, larder in larders.items()])
 
 
-@alone
+@demanding
 def test_a_master_is_killed_under_load(lab):
     """The first write after the promotion, no hang, and what L1 has afterwards is what the cluster has."""
     cluster = lab.redis_cluster()

@@ -5,7 +5,7 @@ import threading
 import time
 
 from coherence import BOUND_S, History, Load, Read, RespPath, SqlPath, check_settled
-from support.lab import alone, on_backends
+from support.lab import demanding, on_backends
 from support.resp import wait_until
 
 KEYS = [b"key%d" % n for n in range(16)]
@@ -81,7 +81,7 @@ def numbered_request(rng, unique):
 
 
 @on_backends()
-@alone
+@demanding
 def test_read_your_writes_through_one_larder(lab, backend):
     """P2, on every connection of the Larder."""
     larder = lab.larder(backend)
@@ -92,7 +92,7 @@ def test_read_your_writes_through_one_larder(lab, backend):
 
 
 @on_backends("postgres", "redis")
-@alone
+@demanding
 def test_two_larders_and_a_direct_writer(lab, backend):
     """P2 and P3; with one worker and with two, whose ways to PostgreSQL differ."""
     behind = lab.behind(backend)
@@ -104,7 +104,7 @@ def test_two_larders_and_a_direct_writer(lab, backend):
 
 
 @on_backends("postgres", "redis")
-@alone
+@demanding
 def test_backend_killed_and_restarted_under_load(lab, backend):
     """P5 and P3: what the backend lost is not read from memory, and nobody waits for ever."""
     behind = lab.behind(backend)
@@ -124,7 +124,7 @@ def test_backend_killed_and_restarted_under_load(lab, backend):
 
 
 @on_backends("postgres")
-@alone
+@demanding
 def test_database_restarted_under_load(lab, backend):
     """P5: an operator's restart keeps the data, so nothing that was answered may be missing."""
     behind = lab.behind(backend)
@@ -142,7 +142,7 @@ def test_database_restarted_under_load(lab, backend):
 
 
 @on_backends("postgres", "redis")
-@alone
+@demanding
 def test_backend_frozen_for_a_while_under_load(lab, backend):
     """P5: a backend that says nothing any more (SIGSTOP) and comes back."""
     behind = lab.behind(backend)

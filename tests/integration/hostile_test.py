@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from support.lab import alone, on_backends
+from support.lab import demanding, on_backends
 from support.resp import connect, encode, wait_until
 
 MB = 1 << 20
@@ -62,7 +62,7 @@ class Bystander:
         assert self._lab.sanitized or growth <= most_growth_bytes, f"memory grew by {growth / MB:.1f} MB"
 
 
-@alone
+@demanding
 def test_a_gigabyte_of_garbage(lab):
     larder = lab.larder()
     noise = random.Random(lab.arguments.seed).randbytes(MB)
@@ -100,7 +100,7 @@ def discard(connection):
         pass
 
 
-@alone
+@demanding
 def test_announcements_cost_nothing(lab):
     """Arrays of a million elements and bulks of 512 MB, announced by many who then send nothing, or little."""
     larder = lab.larder()
@@ -128,7 +128,7 @@ def test_a_million_arguments_are_taken(lab, backend):
         assert client.call("PING") == b"+PONG\r\n"
 
 
-@alone
+@demanding
 def test_half_a_command_and_then_silence(lab):
     larder = lab.larder()
     request = encode(("SET", "key", "v" * 500))
@@ -146,7 +146,7 @@ def test_half_a_command_and_then_silence(lab):
 
 
 @on_backends()
-@alone
+@demanding
 def test_a_client_that_never_reads(lab, backend):
     """It asks for gigabytes. Larder stops reading from it; when it reads at last, nothing is missing."""
     if lab.stand_in:
@@ -178,7 +178,7 @@ def send_until_blocked(client, request, limit):
     return sent
 
 
-@alone
+@demanding
 def test_ten_thousand_idle_connections(lab):
     """Each has been used once. The limit is of resident memory, so that it holds on any machine."""
     if lab.sanitized or lab.stand_in:

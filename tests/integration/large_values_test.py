@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-from support.lab import alone
+from support.lab import demanding
 from support.resp import encode
 
 MB = 1 << 20
@@ -70,7 +70,7 @@ def check(lab, larder, size, slowest_s=0):
             assert took_s > slowest_s
 
 
-@alone
+@demanding
 def test_a_value_takes_longer_than_a_command_may(lab):
     way = lab.closing(SlowWay(lab.redis(), pause_s=0.03))
     larder = lab.larder("redis", way, config={"redis.command_timeout": "1s", "redis.ping_timeout": "1s"})
@@ -79,7 +79,7 @@ def test_a_value_takes_longer_than_a_command_may(lab):
     assert (tiers["backend_timeouts"], tiers["backend_reconnects"]) == ("0", "0"), tiers
 
 
-@alone
+@demanding
 def test_300_megabytes_on_redis(lab):
     """With the time-outs that are the default."""
     larder = lab.larder("redis")
@@ -90,7 +90,7 @@ def test_300_megabytes_on_redis(lab):
     assert larder.info("tiers")["backend_timeouts"] == "0"
 
 
-@alone
+@demanding
 def test_64_megabytes_on_postgres(lab):
     larder = lab.larder("postgres")
     check(lab, larder, 64 * MB)

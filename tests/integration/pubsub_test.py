@@ -6,7 +6,7 @@ import time
 from cluster_test import migrate
 from clients_test import CLIENTS, DEBIAN_PYTHON, node, run
 from private_connections_test import clients_of, private
-from support.lab import alone, on_backends
+from support.lab import demanding, on_backends
 from support.resp import decode, encode, wait_until
 from support.servers import key_slot
 
@@ -366,7 +366,7 @@ def test_subscribers_that_die_leave_nothing(lab):
         wait_until(lambda: clients_of(redis) <= before + 2, 5, "Redis to have no more clients than before")
 
 
-@alone
+@demanding
 @on_backends("memory", "redis")
 def test_a_subscriber_that_does_not_read_is_cut_off(lab, backend):
     larder = lab.larder(backend, config={"server.pubsub_output_limit": "4mb 1mb 60s"})
@@ -553,7 +553,7 @@ def test_a_slot_moves_away_under_its_subscribers(lab):
             assert decode(client.read()) == [b"smessage", tag.encode(), b"there"]
 
 
-@alone
+@demanding
 def test_a_master_of_a_cluster_dies(lab):
     """Its subscribers are disconnected, and find another node when they come back."""
     cluster = lab.redis_cluster()

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 
-from support.lab import alone
+from support.lab import demanding
 from support.resp import encode, wait_until
 from support.servers import key_slot, toml_text
 
@@ -97,7 +97,7 @@ def test_a_slow_command_opens_no_breaker(lab):
     assert (node["breaker"], node["breaker_openings"], node["timeouts"]) == ("closed", "0", "1")
 
 
-@alone
+@demanding
 def test_a_frozen_node_slows_nobody_elses_keys(lab):
     """Readers and pipelining writers of the other nodes, while others ask the frozen node all the time."""
     cluster = lab.redis_cluster("--cluster-require-full-coverage", "no", replicas=False)
@@ -335,7 +335,7 @@ def test_without_redis_at_start_another_backend_takes_its_place(lab):
     assert without.info("tiers")["backend"] == "redis"
 
 
-@alone
+@demanding
 def test_clients_wait_when_redis_does_not_keep_up(lab):
     """A Redis that stops reading: what Larder holds for it is bounded, nobody is refused, nothing is lost."""
     redis = lab.redis()
@@ -377,7 +377,7 @@ def send_until_blocked(client, request, limit):
     return sent
 
 
-@alone
+@demanding
 def test_large_replies_for_a_client_that_does_not_read(lab):
     """Forwarded ones: Larder does not ask Redis for more than it has room for."""
     redis = lab.redis()

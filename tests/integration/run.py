@@ -33,7 +33,7 @@ class Case:
         self.module = module
         self.function = function.__name__
         self.backend = backend
-        self.alone = getattr(function, "alone", False)
+        self.demanding = getattr(function, "demanding", False)
         suffix = f"[{backend}]" if backend else ""
         self.name = f"{module.removesuffix('_test')}.{self.function.removeprefix('test_')}{suffix}"
 
@@ -94,12 +94,12 @@ def raise_timeout(*_):
 
 
 def run_all(cases, arguments, template, temporary_root):
-    """Outcomes as they come: first the tests that may share the machine, then each of the others alone."""
+    """Outcomes as they come: first the tests that may share the machine, then the others, two at a time."""
     context = multiprocessing.get_context("fork")
-    for alone, jobs in ((False, arguments.jobs), (True, 1)):
+    for demanding, jobs in ((False, arguments.jobs), (True, min(arguments.jobs, 2))):
         with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
             running = [pool.submit(run_case, case, arguments, template, temporary_root)
-                       for case in cases if case.alone == alone]
+                       for case in cases if case.demanding == demanding]
             for future in concurrent.futures.as_completed(running):
                 yield future.result()
 

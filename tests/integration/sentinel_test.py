@@ -5,7 +5,7 @@ import time
 
 from cluster_test import Writer
 from coherence import BOUND_S, Load, RespPath, check_settled
-from support.lab import alone
+from support.lab import demanding
 from support.resp import wait_until
 from support.servers import replication_of
 
@@ -112,14 +112,14 @@ def test_sentinels_over_tls(lab):
     wait_until(lambda: b"certificate verify failed" in error_of(stranger), 10, "the Sentinels to be refused")
 
 
-@alone
+@demanding
 def test_a_master_is_killed_behind_sentinels(lab):
     """P1 to P3 and P5 for all that the replicas had; the first write soon after the promotion."""
     sentinels = lab.redis_sentinels()
     check_failover(lab, sentinels, lambda master: master.crash())
 
 
-@alone
+@demanding
 def test_failover_by_hand(lab):
     """The old master still takes writes for seconds: nobody must go on there."""
     sentinels = lab.redis_sentinels()
@@ -127,7 +127,7 @@ def test_failover_by_hand(lab):
     wait_until(lambda: b"role:slave" in replication_of(old), 30, "the old master to be a replica")
 
 
-@alone
+@demanding
 def test_a_master_is_frozen_behind_sentinels(lab):
     sentinels = lab.redis_sentinels()
     larder = lab.larder("redis", sentinels, config=IMPATIENT)
@@ -224,7 +224,7 @@ def start_load(lab, larders):
     return load
 
 
-@alone
+@demanding
 def test_an_old_master_comes_back_as_a_replica(lab):
     """Nothing is read from it, and after a failback it is used again."""
     sentinels = lab.redis_sentinels()

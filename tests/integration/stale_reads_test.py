@@ -3,26 +3,26 @@
 import time
 
 from stale_reads import Chaos, OneRedis, SixNodes, Trio
-from support.lab import alone
+from support.lab import demanding
 
 CALM_S = 1.5
 CHAOS_S = 12.0
 
 
-@alone
+@demanding
 def test_no_stale_read_over_one_redis(lab):
     """Cut, silent, slow and refused connections; a Redis that is frozen; flushes."""
     verdict = check_chaos(lab, OneRedis(lab, lab.arguments.seed))
     assert not verdict.lost_writes, "P5: an answered write was lost though Redis lived"
 
 
-@alone
+@demanding
 def test_no_stale_read_over_a_cluster(lab):
     """Masters killed, frozen and replaced; slots that move."""
     check_chaos(lab, SixNodes(lab, lab.arguments.seed))
 
 
-@alone
+@demanding
 def test_no_stale_read_behind_sentinels(lab):
     """A master that is handed over and goes on for seconds. The long form kills and freezes it too."""
     chaos = Trio(lab, lab.arguments.seed)
@@ -50,7 +50,7 @@ def check_chaos(lab, chaos: Chaos):
     return verdict
 
 
-@alone
+@demanding
 def test_checker_catches_lost_invalidations(lab):
     """The fault put in on purpose: pushes of Redis do not reach the Larders."""
     chaos = OneRedis(lab, lab.arguments.seed, drops_pushes=True)

@@ -10,7 +10,7 @@ import time
 from clients_test import CLIENTS, DEBIAN_PYTHON, node, run
 from coherence_test import KEYS, direct_path, finish, start_load
 from lifecycle_test import hang_up, larder_says, written
-from support.lab import alone
+from support.lab import demanding
 from support.resp import Client, wait_until
 from support.servers import toml_text
 
@@ -123,7 +123,7 @@ def test_a_cluster_over_tls(lab):
     assert info["cluster_masters"] == "3" and info["backend_address"].startswith("rediss-cluster://"), info
 
 
-@alone
+@demanding
 def test_coherence_over_tls(lab):
     """P2 and P3 with TLS on both sides, while Redis is killed."""
     certificates = lab.certificates()
@@ -142,7 +142,7 @@ def test_coherence_over_tls(lab):
     assert not [problem for path, problem in load.broken if path != "direct"], load.broken[:3]
 
 
-@alone
+@demanding
 def test_large_values_over_tls(lab):
     """From a client to Redis and back, every byte of them, with TLS on both sides."""
     certificates = lab.certificates()
@@ -285,7 +285,7 @@ def everything(connection):
     return received
 
 
-@alone
+@demanding
 def test_unfinished_handshakes_hold_nobody_up(lab):
     """Hundreds of clients that have sent half of a greeting: others are served, and memory comes back."""
     certificates = lab.certificates()

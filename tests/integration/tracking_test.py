@@ -8,7 +8,7 @@ import time
 from clients_test import node
 from cluster_test import migrate
 from coherence import BOUND_S
-from support.lab import alone, on_backends
+from support.lab import demanding, on_backends
 from support.resp import ReplyError, decode, encode, wait_until
 from support.servers import key_slot
 
@@ -505,7 +505,7 @@ class Written:
 
 
 @on_backends()
-@alone
+@demanding
 def test_nothing_stale_is_kept_under_load(lab, backend):
     behind = lab.behind(backend)
     larders = [lab.larder(backend, behind)] + ([lab.larder(backend, behind)] if behind else [])
@@ -518,7 +518,7 @@ def test_nothing_stale_is_kept_under_load(lab, backend):
     check_keepers(lab, keepers, written)
 
 
-@alone
+@demanding
 def test_nothing_stale_is_kept_when_connections_are_cut(lab):
     redis = lab.redis()
     gate = lab.gate(redis)

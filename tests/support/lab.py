@@ -27,9 +27,9 @@ def on_backends(*backends):
     return mark
 
 
-def alone(test):
-    """The test measures memory or loads the machine: nothing else runs beside it."""
-    test.alone = True
+def demanding(test):
+    """The test measures memory, loads the machine or waits for Sentinels: two at a time run, when the others have ended."""
+    test.demanding = True
     return test
 
 

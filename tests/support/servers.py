@@ -388,8 +388,12 @@ def is_linked(node):
 
 
 def replication_of(node):
-    with node.connect() as client:
-        return client.value("INFO", "replication")
+    """Empty when the connection was cut, as Sentinels do with those of a node that they make a replica."""
+    try:
+        with node.connect() as client:
+            return client.value("INFO", "replication")
+    except ConnectionError:
+        return b""
 
 
 def key_slot(key):
