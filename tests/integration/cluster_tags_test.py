@@ -57,7 +57,8 @@ def test_the_bookkeeping_in_a_cluster_is_not_shown(lab):
         assert len(bookkeeping(cluster)) > 60
         check_shown(client, 20)
         client.call("FLUSHALL")
-        assert bookkeeping(cluster) == []
+        left = bookkeeping(cluster)
+        assert left == [], left
         assert client.call("SET", "k", "v", "TAGS", 1, "posts") == b"+OK\r\n"
         assert client.value("TAGINVALIDATE", "posts") == 1
 

@@ -64,7 +64,8 @@ class TagCensus::Walk final : public OwnCaller {
       if (i + 1 == count) from_ = Bytes("(").append(tag);
     }
     if (count < kTagsAStep) end_slot();
-    if (lacking.empty()) return true;
+    // What was read before a flush that has been heard of since must not be written behind it.
+    if (lacking.empty() || census_.is_obsolete()) return true;
     entering_ = true;
     census_.registrar_.enter(lacking, [this](ByteView error) {
       census_.failed_ |= !error.empty();
