@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "command/error_reply.h"
 #include "command/tags.h"
-#include "resp/reply_cursor.h"
 
 namespace larder::redis {
 namespace {
@@ -22,9 +21,6 @@ constexpr std::int64_t kAskAboutTagsUs = 1'000'000;
 constexpr auto kTick = std::chrono::milliseconds(50);
 /// No lane's: what follows waits until the request is answered, as it may have to be sent again.
 constexpr char kNoOrder = 0;
-/// Behind MULTI it is queued and answers at once. Where MULTI was refused it never ends, so nothing that
-/// stands behind it is run before Larder has read that and cut the connection.
-constexpr ByteView kStop = "*3\r\n$4\r\nWAIT\r\n$10\r\n2147483647\r\n$1\r\n0\r\n";
 constexpr ByteView kOutcomeUnknown = "; whether the write took effect is unknown";
 
 /// Of a script that is refused, or of a command in it.
@@ -32,10 +28,6 @@ constexpr ByteView kOutcomeUnknown = "; whether the write took effect is unknown
 bool is_about_rights(ByteView error) noexcept {
   return error.starts_with("-NOPERM ") || error.starts_with("-ERR The user executing the script ") ||
          error.starts_with("-ERR ACL failure in script");
-}
-
-bool is_redirect(ByteView error) noexcept {
-  return parse_redirect(error, {}).kind != Redirect::Kind::none;
 }
 
 /// Writes of one key whose reply, `+OK` or a number above 0, says that it was changed; sorted.
@@ -88,6 +80,7 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Sh
       tag_requests_(tag_state_, commands_, topology_),
       tag_registrar_(tag_state_, commands_, topology_, *this, errands_, retries_),
       tag_jobs_(context_, tag_state_, topology_, tag_registrar_, *this),
+      blocks_(context_, tag_requests_, tag_state_, retries_),
       broadcasts_(shared.broadcasts),
       broadcast_waiters_(context_, shared.broadcasts, tag_state_.prefix),
       timer_(io) {
@@ -267,7 +260,7 @@ void RedisBackend::send(const Request& request, const Route& route, Lane& lane, 
   if (tidies) tidy(request, route, lane);
   lane.take_order(request.caller);
   if (route.key_rule == KeyRule::block)
-    send_block(request, route, lane, entry);
+    blocks_.send(request, route, lane, entry);
   else
     send_one(request, route, lane, entry);
   const bool may_end = route.tags == TagRole::ends || route.key_rule == KeyRule::block;
@@ -309,37 +302,6 @@ void RedisBackend::tidy(const Request& request, const Route& route, Lane& lane) 
   InFlight entry;
   entry.kind = InFlight::Kind::upkeep;
   lane.expect(entry);
-}
-
-/// MULTI and each queued command are answered, then EXEC; the connection is in its own database again then.
-void RedisBackend::send_block(const Request& request, const Route& route, Lane& lane, InFlight entry) {
-  entry.kind = InFlight::Kind::block;
-  entry.index = blocks_.take();
-  Block& block = blocks_[entry.index];
-  Bytes replaced;
-  block = {.asked = route.queued, .queued = route.queued, .guard = lane.block_guard(), .tells = route.tells};
-  if (entry.scripted) {
-    tag_requests_.append_block(request, lane, replaced, block.shown);
-    block.queued = static_cast<std::uint32_t>(block.shown.size());
-  }
-  const ByteView behind_multi =
-      (entry.scripted ? ByteView(replaced) : request.raw).substr(kBlockBegin.size());
-  block.bytes = behind_multi.size();
-  entry.replies_left += block.queued + 1;
-  lane.output().append(kBlockBegin);
-  if (block.is_gated()) {
-    lane.close_gate();
-  } else {
-    lane.output().append(kStop);
-    ++entry.replies_left;
-  }
-  lane.output().append(behind_multi);
-  lane.expect(entry);
-  if (!route.selects) return;
-  append_request(lane.output(), {"SELECT", std::to_string(lane.purpose().db)});
-  InFlight select;
-  select.kind = InFlight::Kind::upkeep;
-  lane.expect(select);
 }
 
 Step RedisBackend::execute_at(const Request& request, const Route& route, Node& node) {
@@ -424,7 +386,9 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
     case InFlight::Kind::forward:
       return finish_forward(lane, entry, reply);
     case InFlight::Kind::block:
-      return on_block_reply(lane, entry, reply);
+      return blocks_.on_reply(lane, entry, reply, [&](const InFlight& answered, const Reply& shown) {
+        finish_forward(lane, answered, shown);
+      });
     case InFlight::Kind::upkeep:
       return;
     case InFlight::Kind::script:
@@ -506,89 +470,6 @@ bool RedisBackend::goes_again(Lane& lane, const InFlight& entry, const Reply& re
   return errands_[entry.errand].spec != nullptr && retries_.sends_again(lane, entry);
 }
 
-void RedisBackend::on_block_reply(Lane& lane, const InFlight& entry, const Reply& reply) {
-  Block& block = blocks_[entry.index];
-  if (entry.replies_left == 0) return finish_block(lane, entry, reply);
-  if (reply.type == '-' && block.refusal.empty()) block.refusal = reply.bytes;
-  const std::uint32_t behind_multi = block.queued + (block.is_gated() ? 1 : 2);
-  if (entry.replies_left == behind_multi) return on_multi_reply(lane, entry, reply);
-  if (!block.is_gated() && entry.replies_left == behind_multi - 1) {
-    block.lacks_wait = reply.type == '-';
-    lane.set_block_guard(block.lacks_wait ? Lane::BlockGuard::gate : Lane::BlockGuard::wait);
-  }
-}
-
-void RedisBackend::on_multi_reply(Lane& lane, const InFlight& entry, const Reply& reply) {
-  Block& block = blocks_[entry.index];
-  block.was_begun = reply.type != '-';
-  if (block.was_begun && block.is_gated()) {
-    if (block.guard == Lane::BlockGuard::probation) lane.set_block_guard(Lane::BlockGuard::unknown);
-    return lane.open_gate();
-  }
-  if (block.was_begun) return;
-  if (!block.is_gated()) return lane.cut_at_block();  // on_lost() answers
-  lane.drop_behind_gate(block.bytes);
-  blocks_.give_back(entry.index);
-  InFlight answered = entry;
-  answered.replies_left = 0;
-  finish_forward(lane, answered, reply);
-}
-
-/// A command that Redis did not queue makes EXEC fail: a redirect sends the whole block elsewhere, and who
-/// lacks nothing but WAIT has it sent in the other way.
-void RedisBackend::finish_block(Lane& lane, const InFlight& entry, const Reply& reply) {
-  const Block block = std::exchange(blocks_[entry.index], {});
-  blocks_.give_back(entry.index);
-  if (block.lacks_wait && block.guard == Lane::BlockGuard::unknown && retries_.sends_again(lane, entry))
-    return;
-  if (reply.type == '-' && (is_redirect(block.refusal) || block.lacks_wait))
-    return finish_forward(lane, entry, Reply{block.refusal, '-', false});
-  const bool is_as_it_is = block.is_gated() && block.shown.empty();
-  if (is_as_it_is || reply.type != '*' || reply.bytes[1] == '-') return finish_forward(lane, entry, reply);
-  const Bytes shown = shown_of(block, reply.bytes);
-  finish_forward(lane, entry, {shown, '*', reply.needs_resp3, reply.took_us, reply.tracked, reply.is_asked});
-}
-
-/// EXEC's reply as its client gets it: without what Larder has queued, and what it was told.
-Bytes RedisBackend::shown_of(const Block& block, ByteView reply) {
-  ByteView elements = reply.substr(reply.find('\n') + 1);
-  if (!block.is_gated()) elements.remove_prefix(elements.find('\n') + 1);  // WAIT's
-  Bytes shown;
-  ReplyWriter(shown, Protocol::resp2).begin_array(block.asked);
-  if (block.shown.empty()) return shown.append(elements);
-  ReplyCursor cursor(elements);
-  for (const Shown how : block.shown) {
-    const ByteView element = cursor.take();
-    if (how == Shown::not_at_all) continue;
-    const std::optional<Bytes> names =
-        how == Shown::without_names ? without_names(element, tag_state_.prefix) : std::nullopt;
-    if (how == Shown::count)
-      append_told(element, shown);
-    else
-      shown.append(names ? ByteView(*names) : element);
-  }
-  return shown;
-}
-
-/// The keys that a queued sweep has dropped are void, in whichever database of the block that was.
-void RedisBackend::append_told(ByteView reply, Bytes& shown) {
-  ReplyCursor cursor(reply);
-  if (cursor.next().type != '*') {
-    shown.append(reply);
-    return;
-  }
-  const std::int64_t count = cursor.next().integer();
-  tag_state_.dropped.fetch_add(static_cast<std::uint64_t>(count), std::memory_order_relaxed);
-  for (std::int64_t left = cursor.next().count; left > 0; --left)
-    context_.keyspace.void_key_everywhere(cursor.next().text);
-  ReplyWriter(shown, Protocol::resp2).integer(count);
-}
-
-/// Nobody will tell which keys the block has changed.
-void RedisBackend::heed_lost_block(const InFlight& entry) {
-  if (entry.kind == InFlight::Kind::block && blocks_[entry.index].tells) context_.keyspace.void_all();
-}
-
 /// `invalidate` with an array of keys, or null after FLUSHALL, FLUSHDB and the like.
 void RedisBackend::on_push(Lane& lane, ByteView push) {
   if (lane.purpose().is_private) return subscriptions_.on_push(lane, push);
@@ -610,7 +491,7 @@ void RedisBackend::on_push(Lane& lane, ByteView push) {
 
 void RedisBackend::on_timeout(Lane& lane, const InFlight& entry) {
   if (entry.kind == InFlight::Kind::topology) return cluster_.on_topology_lost(lane, entry);
-  heed_lost_block(entry);
+  if (entry.kind == InFlight::Kind::block) blocks_.doubt(entry);
   fail(entry, fmt::format("ERR Redis at {} did not answer in {} ms{}", lane.label(),
                           context_.options.command_timeout.count(), entry.writes ? kOutcomeUnknown : ""));
   if (entry.kind == InFlight::Kind::subscription)
@@ -626,13 +507,11 @@ void RedisBackend::on_losing(const InFlight& write) {
 void RedisBackend::on_lost(Lane& lane, const InFlight& entry, Fate fate) {
   if (context_.caching && entry.writes) void_again(lane, entry);
   if (entry.kind == InFlight::Kind::topology) return cluster_.on_topology_lost(lane, entry);
-  heed_lost_block(entry);
   if (entry.kind == InFlight::Kind::block) {
-    const Block block = std::exchange(blocks_[entry.index], {});
-    blocks_.give_back(entry.index);
-    if (fate == Fate::not_run && !block.refusal.empty() && !block.was_begun) {
+    const Bytes refusal = blocks_.take_lost(entry, fate);
+    if (!refusal.empty()) {
       errands_.forget(entry.errand);
-      if (!entry.expired) answer(entry, {block.refusal, '-', false});
+      if (!entry.expired) answer(entry, {refusal, '-', false});
       return private_.failed(lane);
     }
   }

@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "backend/backend.h"
+#include "backend/redis/blocks.h"
 #include "backend/redis/broadcast_waiters.h"
 #include "backend/redis/cluster.h"
 #include "backend/redis/follower.h"
@@ -78,23 +79,6 @@ class RedisBackend final : public Backend,
   void drain(std::function<void()> done) override;
 
  private:
-  /// A transaction under way.
-  struct Block {
-    std::uint32_t asked = 0;   ///< commands of the client's
-    std::uint32_t queued = 0;  ///< the same, and those that Larder has put between them
-    std::size_t bytes = 0;     ///< of all that follows MULTI
-    Lane::BlockGuard guard = Lane::BlockGuard::gate;
-    bool was_begun = false;
-    bool lacks_wait = false;
-    bool tells = false;          ///< the reply names keys that were changed
-    std::vector<Shown> shown{};  ///< of each of them; empty: all as they come
-    Bytes refusal{};             ///< the first error that was said before EXEC's reply
-
-    [[nodiscard]] bool is_gated() const noexcept {
-      return guard == Lane::BlockGuard::gate || guard == Lane::BlockGuard::probation;
-    }
-  };
-
   [[nodiscard]] std::optional<Step> look_first(const Request& request, const Route& route);
   [[nodiscard]] bool may_tag(const Request& request, const Route& route);
   void heed_script(const Request& request);
@@ -107,7 +91,6 @@ class RedisBackend final : public Backend,
   void append_key_refs(const Request& request, const Route& route, std::vector<KeyRef>& keys);
   void void_again(Lane& lane, const InFlight& entry, ReaderId author = 0);
   void send(const Request& request, const Route& route, Lane& lane, InFlight entry);
-  void send_block(const Request& request, const Route& route, Lane& lane, InFlight entry);
 
   [[nodiscard]] bool joins_batch(const Request& request, const Route& route, Lane& lane);
   void send_one(const Request& request, const Route& route, Lane& lane, const InFlight& entry);
@@ -145,12 +128,6 @@ class RedisBackend final : public Backend,
   void on_ready(Lane& lane, const Handshake& handshake) override;
   [[nodiscard]] Step refuse(const Lane& lane, const Request& request, ByteView refusal) override;
   void finish_forward(Lane& lane, const InFlight& entry, const Reply& reply);
-  void on_block_reply(Lane& lane, const InFlight& entry, const Reply& reply);
-  void on_multi_reply(Lane& lane, const InFlight& entry, const Reply& reply);
-  [[nodiscard]] Bytes shown_of(const Block& block, ByteView reply);
-  void heed_lost_block(const InFlight& entry);
-  void append_told(ByteView reply, Bytes& shown);
-  void finish_block(Lane& lane, const InFlight& entry, const Reply& reply);
   void fail(const InFlight& entry, ByteView error);
   [[nodiscard]] bool wants_commands() const override {
     return (context_.caching || !topology_.is_single()) && !commands_known_;
@@ -182,12 +159,12 @@ class RedisBackend final : public Backend,
   TagRequests tag_requests_;
   TagRegistrar tag_registrar_;
   TagJobs tag_jobs_;
+  Blocks blocks_;
   const Broadcasts& broadcasts_;
   BroadcastWaiters broadcast_waiters_;
   std::uint32_t promotions_ = 0;  ///< of masters, that were heeded
   std::int64_t asked_about_tags_us_ = 0;
   std::vector<KeyRef> keys_;  ///< room for one request's keys
-  Pool<Block> blocks_;
   boost::asio::steady_timer timer_;
   bool draining_ = false;
   std::function<void()> drained_;
