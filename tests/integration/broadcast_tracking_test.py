@@ -6,7 +6,7 @@ import time
 from cluster_test import migrate
 from coherence import BOUND_S
 from stale_reads import is_master, is_whole
-from support.lab import alone
+from support.lab import demanding
 from support.resp import decode, wait_until
 from support.servers import key_slot
 from tracking_test import EVERYTHING, OK, Keeper, Tracker, Written, check_keepers, hears_any, writers_of
@@ -312,14 +312,14 @@ def test_in_a_transaction(lab):
         assert said[-1] == b"*2\r\n+OK\r\n+OK\r\n", said
 
 
-@alone
+@demanding
 def test_nothing_stale_is_kept_under_load(lab):
     redis = lab.redis()
     larders = [lab.larder("redis", redis), lab.larder("redis", redis, options=("--l1-memory", "0"))]
     check_under_load(lab, larders, [*larders, redis], lambda: time.sleep(5))
 
 
-@alone
+@demanding
 def test_nothing_stale_is_kept_when_connections_are_cut(lab):
     redis = lab.redis()
     gate = lab.gate(redis)
@@ -332,7 +332,7 @@ def test_nothing_stale_is_kept_when_connections_are_cut(lab):
     check_under_load(lab, [lab.larder("redis", gate)], [redis], cut)
 
 
-@alone
+@demanding
 def test_nothing_stale_is_kept_while_slots_move(lab):
     cluster = lab.redis_cluster(replicas=False)
     slots = [key_slot("key%d" % n) for n in range(6)]
