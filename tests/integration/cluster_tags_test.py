@@ -182,6 +182,42 @@ def test_slots_move_while_tags_are_used(lab):
     assert len(moves) > 3 and dropped > rounds / 2
 
 
+def test_pipelined_writes_wait_for_a_slot_that_moves(lab):
+    """Of different keys, in the order of their replies; of one key the later one never loses."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    keys = [f"{{a}}{n}" for n in range(20)] + [f"k{n}" for n in range(20)]
+    slot = key_slot(b"{a}")
+    stopping = threading.Event()
+
+    def move():
+        while not stopping.is_set():
+            source = cluster.owner(slot)
+            migrate(cluster, slot, source, next(node for node in cluster.nodes if node is not source))
+
+    mover = threading.Thread(target=move)
+    with larder.connect(timeout=20) as client:
+        mover.start()
+        try:
+            turn = refused = 0
+            end = time.monotonic() + 4.0 * lab.arguments.rounds
+            while time.monotonic() < end:
+                turn += 1
+                replies = client.pipeline([("SET", key, turn, "TAGS", 2, "t", f"u:{n}") for n, key in enumerate(keys)])
+                assert set(replies) == {b"+OK\r\n"}, replies
+                assert client.pipeline([("GET", key) for key in keys]) == [b"$%d\r\n%d\r\n" % (len(str(turn)), turn)] * 40
+                again = client.pipeline([("SET", "{a}0", f"{turn}/{n}", *(("TAGS", 1, "t") if n % 2 == 0 else ()))
+                                         for n in range(4)])
+                last = next((n for n in (3, 2, 1, 0) if again[n] == b"+OK\r\n"), None)
+                assert client.value("GET", "{a}0") == (b"%d" % turn if last is None else b"%d/%d" % (turn, last)), again
+                refused += sum(reply.startswith(b"-TRYAGAIN") for reply in again)
+        finally:
+            stopping.set()
+            mover.join()
+        assert client.value("TAGCOUNT", "t") == 40
+    lab.note(f"{turn} turns, {refused} writes refused, {larder.info('tiers')['backend_sent_again']} sent again")
+
+
 def test_a_node_goes_away_before_an_invalidation(lab):
     """What is answered with an error is done when the node is back, with its data."""
     cluster = lab.redis_cluster("--appendonly", "yes", "--appendfsync", "always", replicas=False)

@@ -21,7 +21,8 @@ struct Errand {
   const CachedRead* read = nullptr;  ///< for L1, which has lost interest; its lane speaks RESP3
   int hops = 0;                      ///< how often it was sent on
   bool calls_known_script =
-      false;  ///< that Larder had when it was sent, and its client has waited for it since
+      false;          ///< that Larder had when it was sent, and its client has waited for it since
+  bool told = false;  ///< its client was, as it took too long
   std::uint32_t directory_epoch = 0;  ///< of a TagDirectory that it relied on; 0: of none
   std::int64_t deadline_us = 0;       ///< no new attempt after that; 0: it has gone well so far
   std::int64_t retry_us = 0;          ///< the next attempt, unless the topology changes before
@@ -71,7 +72,7 @@ class Errands {
     errand.db = request.caller.db();
     errand.read = nullptr;
     errand.hops = 0;
-    errand.calls_known_script = false;
+    errand.calls_known_script = errand.told = false;
     errand.directory_epoch = 0;
     errand.deadline_us = errand.retry_us = 0;
     return index + 1;
@@ -97,8 +98,17 @@ class Errands {
   /// It is answered. 0 is nothing to forget.
   void forget(std::uint32_t errand) {
     if (errand == 0) return;
+    pool_[errand - 1].caller = nullptr;
     if (pool_[errand - 1].raw.capacity() > kKeptRequest) Bytes().swap(pool_[errand - 1].raw);
     pool_.give_back(errand - 1);
+  }
+
+  /// Shows the errands of a client's own requests that it still waits for.
+  template <class Visit>
+  void for_each_of(const Caller& client, Visit visit) {
+    pool_.for_each([&](const Errand& errand) {
+      if (errand.caller == &client && !errand.told) visit(errand);
+    });
   }
 
   /// It waits for its next attempt.

@@ -92,6 +92,12 @@ class Pool {
   void give_back(std::uint32_t index) { free_.push_back(index); }
   [[nodiscard]] T& operator[](std::uint32_t index) noexcept { return *items_[index]; }
 
+  /// Shows all, those that were given back too.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const auto& item : items_) visit(*item);
+  }
+
  private:
   std::vector<std::unique_ptr<T>> items_;
   std::vector<std::uint32_t> free_;

@@ -492,6 +492,7 @@ void RedisBackend::on_push(Lane& lane, ByteView push) {
 void RedisBackend::on_timeout(Lane& lane, const InFlight& entry) {
   if (entry.kind == InFlight::Kind::topology) return cluster_.on_topology_lost(lane, entry);
   if (entry.kind == InFlight::Kind::block) blocks_.doubt(entry);
+  if (entry.errand != 0) errands_[entry.errand].told = true;
   fail(entry, fmt::format("ERR Redis at {} did not answer in {} ms{}", lane.label(),
                           context_.options.command_timeout.count(), entry.writes ? kOutcomeUnknown : ""));
   if (entry.kind == InFlight::Kind::subscription)

@@ -108,8 +108,9 @@ void Retries::follow(std::uint32_t errand, const Redirect& redirect, const Lane&
   const bool moves = redirect.kind == Redirect::Kind::moved || redirect.kind == Redirect::Kind::ask;
   if (!moves) {
     // What the client has sent after a write must not take effect before it.
-    if (is_write(errands_[errand]) && errands_[errand].caller->pending() > 1)
-      return answer(errand, text_of(reply));
+    const bool others_wait = is_write(errands_[errand]) && errands_[errand].caller->pending() > 1;
+    const bool may_wait = redirect.kind == Redirect::Kind::try_again && may_come_last(errands_[errand]);
+    if (others_wait && !may_wait) return answer(errand, text_of(reply));
     return park(errand, redirect.kind == Redirect::Kind::try_again ? kTryAgainPauseUs : kPauseUs,
                 text_of(reply));
   }
@@ -160,6 +161,39 @@ bool Retries::try_again(std::uint32_t errand, std::optional<std::reference_wrapp
 
 bool Retries::is_write(const Errand& kept) {
   return with_request(kept, [](const Request&, const Route& route) { return route.effect != Effect::none; });
+}
+
+/// Whether all that the client waits for, and that may take effect before this, concerns other keys. It sends
+/// nothing more until that is answered.
+bool Retries::may_come_last(const Errand& kept) {
+  constexpr std::size_t kMostLookedAt = 512;
+  if (kept.deadline_us != 0) return true;  // it has waited already
+  const Caller& client = *kept.caller;
+  if (&kept.caller->client() != kept.caller || client.pending() > kMostLookedAt) return false;
+  boost::unordered_flat_set<std::string> own;
+  std::size_t seen = 0;
+  bool apart = true;
+  const auto look_at = [&](const Errand& one, auto check) {
+    return with_request(one, [&](const Request& request, const Route& route) {
+      std::vector<ByteView> keys;
+      commands_.append_keys(request, route, keys);
+      return check(route, keys);
+    });
+  };
+  look_at(kept, [&](const Route&, const std::vector<ByteView>& keys) {
+    own.insert(keys.begin(), keys.end());
+    return true;
+  });
+  errands_.for_each_of(client, [&](const Errand& one) {
+    ++seen;
+    if (&one == &kept) return;
+    apart = apart && look_at(one, [&](const Route& route, const std::vector<ByteView>& keys) {
+              return route.effect != Effect::all &&
+                     std::ranges::none_of(keys, [&](ByteView key) { return own.contains(std::string(key)); });
+            });
+  });
+  // What is no errand of the client's alone (a part of MGET, a read that others have begun) is not seen here.
+  return apart && !own.empty() && seen == client.pending();
 }
 
 /// Shows a kept request as it was when it came, from a client as it was then.

@@ -98,6 +98,7 @@ class Retries {
   [[nodiscard]] bool try_again(std::uint32_t errand, std::optional<std::reference_wrapper<Node>> target,
                                Hop hop);
   [[nodiscard]] bool is_write(const Errand& kept);
+  [[nodiscard]] bool may_come_last(const Errand& kept);
 
   const NodeContext& context_;
   Topology& topology_;
