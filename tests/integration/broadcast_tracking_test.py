@@ -322,14 +322,15 @@ def test_nothing_stale_is_kept_under_load(lab):
 @demanding
 def test_nothing_stale_is_kept_when_connections_are_cut(lab):
     redis = lab.redis()
-    gate = lab.gate(redis)
+    larder = lab.larder("redis", gate := lab.gate(redis))
 
     def cut():
-        for _ in range(25):
-            time.sleep(0.2)
+        for _ in range(12):
+            wait_until(lambda: flows(larder), 10, "Redis to be heard again")
+            time.sleep(0.3)
             gate.cut()
 
-    check_under_load(lab, [lab.larder("redis", gate)], [redis], cut)
+    check_under_load(lab, [larder], [redis], cut)
 
 
 @demanding
