@@ -50,7 +50,8 @@ Server::Server(const config::Settings& settings, config::BackendChoice choice, K
       choice_(std::move(choice)),
       keyspace_(keyspace),
       tier_(tier),
-      tls_(std::move(tls)) {
+      tls_(std::move(tls)),
+      io_(std::make_unique<asio::io_context>(1)) {
   keyspace_.tracked().set_audience(&invalidations_);
   apply_live_settings(*this, settings_);
 }
@@ -59,7 +60,7 @@ Server::~Server() = default;
 
 void Server::run() {
   raise_descriptor_limit(live.max_clients);
-  asio::io_context io{1};
+  asio::io_context& io = *io_;
   listener_ = std::make_unique<Listener>(
       io, [this](int fd, ClientIdentity identity) { accepted(fd, std::move(identity)); });
   listener_->open(settings_.server);
@@ -72,14 +73,14 @@ void Server::run() {
   for (const auto& worker : workers_) worker->start();
 
   asio::signal_set signals(io, SIGTERM, SIGINT);
-  signals.async_wait([this, &io](const boost::system::error_code& error, int) {
+  signals.async_wait([this](const boost::system::error_code& error, int) {
     if (error) return;
     log::info("stopping: no new connections, open requests are answered");
     listener_->close();
     const std::int64_t deadline_us =
         steady_now_us() + std::chrono::microseconds(settings_.server.shutdown_deadline).count();
     for (const auto& worker : workers_) worker->post([&worker, deadline_us] { worker->drain(deadline_us); });
-    io.stop();
+    io_->stop();
   });
   asio::signal_set hangups(io, SIGHUP);
   await_hangup(hangups);

@@ -120,7 +120,7 @@ def test_a_frozen_node_slows_nobody_elses_keys(lab):
     lab.note(f"slowest of 99 % calm {calm[0] * 1000:.1f} ms, troubled {troubled[0] * 1000:.1f} ms; "
              f"max {troubled[1] * 1000:.1f} ms; {errors} errors for the frozen node")
     assert errors >= 8, "nobody asked the frozen node"
-    assert lab.sanitized or (troubled[0] < 0.02 and troubled[1] < 0.2), troubled
+    assert troubled[1] < 1.0, "somebody waited until the request to the frozen node had timed out"
     wait_until(lambda: breaker_of(larder, frozen) == "closed", 5, "the frozen node to be used again")
 
 
