@@ -28,7 +28,9 @@ class Breaker {
 
   static constexpr int kLongestPause = 4;  ///< times the first one
 
+  /// `options` outlive it, and may change.
   explicit Breaker(const BreakerOptions& options) : options_(options) {}
+  explicit Breaker(BreakerOptions&&) = delete;
 
   [[nodiscard]] State state() const noexcept { return state_; }
   [[nodiscard]] bool is_closed() const noexcept { return state_ == State::closed; }

@@ -25,7 +25,8 @@ struct LoneLane {
         lane(context, terms.purpose) {}
 
   const config::RedisAddress address;
-  Breaker breaker{BreakerOptions{.failures = 0}};  ///< never opens
+  static constexpr BreakerOptions kNeverOpens{.failures = 0};
+  Breaker breaker{kNeverOpens};
   const LaneContext context;
   Lane lane;
 };
