@@ -130,8 +130,15 @@ bool Session::received(ssize_t count) {
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (count < 0 && errno == EPROTO)
     log::warning("client {} closed: {}", identity_.address, transport_.problem());
-  close();
+  const bool is_owed = pending() > 0 || unsent() > 0;
+  count == 0 && is_owed ? end_input() : close();
   return false;
+}
+
+/// The client sends nothing more (`printf … | nc -N`) and gets what it has asked for.
+void Session::end_input() {
+  closing_ = true;
+  want(wanted_ & ~static_cast<std::uint32_t>(EPOLLIN | EPOLLRDHUP));
 }
 
 void Session::keep(ByteView rest) {

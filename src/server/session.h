@@ -153,6 +153,7 @@ class Session final : public Pollable, public Caller {
   void read_into_scratch();
   void read_into_buffer();
   [[nodiscard]] bool received(ssize_t count);
+  void end_input();
   [[nodiscard]] std::size_t process(ByteView input);
   void process_buffer();
   [[nodiscard]] bool may_go_on() const noexcept;
