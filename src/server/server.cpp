@@ -50,8 +50,7 @@ Server::Server(const config::Settings& settings, config::BackendChoice choice, K
       choice_(std::move(choice)),
       keyspace_(keyspace),
       tier_(tier),
-      tls_(std::move(tls)),
-      io_(std::make_unique<asio::io_context>(1)) {
+      tls_(std::move(tls)) {
   keyspace_.tracked().set_audience(&invalidations_);
   apply_live_settings(*this, settings_);
 }
@@ -60,9 +59,8 @@ Server::~Server() = default;
 
 void Server::run() {
   raise_descriptor_limit(live.max_clients);
-  asio::io_context& io = *io_;
   listener_ = std::make_unique<Listener>(
-      io, [this](int fd, ClientIdentity identity) { accepted(fd, std::move(identity)); });
+      io_, [this](int fd, ClientIdentity identity) { accepted(fd, std::move(identity)); });
   listener_->open(settings_.server);
   tcp_port_ = listener_->tcp_port();
   tls_port_ = listener_->tls_port();
@@ -72,7 +70,7 @@ void Server::run() {
   for (const auto& worker : workers_) invalidations_.add(*worker);
   for (const auto& worker : workers_) worker->start();
 
-  asio::signal_set signals(io, SIGTERM, SIGINT);
+  asio::signal_set signals(io_, SIGTERM, SIGINT);
   signals.async_wait([this](const boost::system::error_code& error, int) {
     if (error) return;
     log::info("stopping: no new connections, open requests are answered");
@@ -80,12 +78,12 @@ void Server::run() {
     const std::int64_t deadline_us =
         steady_now_us() + std::chrono::microseconds(settings_.server.shutdown_deadline).count();
     for (const auto& worker : workers_) worker->post([&worker, deadline_us] { worker->drain(deadline_us); });
-    io_->stop();
+    io_.stop();
   });
-  asio::signal_set hangups(io, SIGHUP);
+  asio::signal_set hangups(io_, SIGHUP);
   await_hangup(hangups);
   log_ready();
-  io.run();
+  io_.run();
   for (const auto& worker : workers_) worker->join();
   listener_.reset();
 }

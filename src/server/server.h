@@ -127,7 +127,7 @@ class Server {
   const std::shared_ptr<TlsContext> tls_;
   Invalidations invalidations_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  const std::unique_ptr<boost::asio::io_context> io_;  ///< of the thread that runs run()
+  boost::asio::io_context io_{1};  ///< of the thread that runs run(); outlives the listener
   std::unique_ptr<Listener> listener_;
   std::uint16_t tcp_port_ = 0, tls_port_ = 0;
   mutable std::mutex password_mutex_;
