@@ -305,7 +305,8 @@ def test_raw_readers_of_redis_see_what_clients_see(lab):
 
 def check_shown(client, count):
     """The keys k0, k1 … and no others are what a client sees of the database."""
-    assert client.value("DBSIZE") == count
+    size = client.value("DBSIZE")
+    assert size == count, size
     assert len(decode(client.call("KEYS", "*"))) == count
     assert all(client.value("RANDOMKEY").startswith(b"k") for _ in range(50))
     keys, cursor = [], b"0"

@@ -47,7 +47,13 @@ bool TagDirectory::knows(Entry entry) const noexcept {
          ((*bits)[entry.slot / 64].load(std::memory_order_relaxed) & bit_of(entry.slot)) != 0;
 }
 
+bool TagDirectory::was_used(std::uint16_t slot) const noexcept {
+  return slot == kEverythingsSlot || (used_[slot / 64].load(std::memory_order_relaxed) & bit_of(slot)) != 0;
+}
+
 void TagDirectory::learn(Entry entry, std::uint32_t epoch) {
+  if (entry.page == kEverything)
+    used_[entry.slot / 64].fetch_or(bit_of(entry.slot), std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   if (epoch != epoch_.load(std::memory_order_relaxed)) return;
   std::atomic<Bits*>& page = pages_[entry.page];

@@ -65,6 +65,10 @@ class TagDirectory {
 
   [[nodiscard]] bool knows(Entry entry) const noexcept;
 
+  /// Whether the slot had bookkeeping at any time, whatever was forgotten since: what asks this must not
+  /// leave a slot out, and loses little by one too many.
+  [[nodiscard]] bool was_used(std::uint16_t slot) const noexcept;
+
   /// Redis has the entry since a time at which the epoch was that.
   void learn(Entry entry, std::uint32_t epoch);
 
@@ -98,6 +102,7 @@ class TagDirectory {
   using Bits = std::array<std::atomic<std::uint64_t>, kHashSlots / 64>;
 
   std::array<std::atomic<Bits*>, kHashSlots + 1> pages_{};  ///< null until used
+  Bits used_{};                                             ///< by slot, for good
   std::mutex mutex_;                                        ///< of changes of pages_ and epoch_
   std::atomic<std::uint32_t> epoch_{1}, losses_{0};
   std::atomic<std::uint32_t> wanted_{1}, checked_{0};

@@ -258,9 +258,7 @@ void TagRequests::append_sizes(const Lane& lane, Bytes& out) {
   }
   names_.clear();
   for (std::uint16_t slot = 0; slot < kHashSlots; ++slot)
-    if ((state_.directory.knows({TagDirectory::kEverything, slot}) ||
-         slot == TagDirectory::kEverythingsSlot) &&
-        topology_.node_of_slot(slot).label() == lane.label())
+    if (state_.directory.was_used(slot) && topology_.node_of_slot(slot).label() == lane.label())
       names_.push_back(TagGroup::of_slot(state_.prefix, slot).begin());
   arguments_.assign(names_.begin(), names_.end());
   append_call(TagScript::sizes, {}, arguments_, out);

@@ -64,6 +64,18 @@ TEST_CASE("tag directory: after a doubt nothing is known, nor what was asked for
   CHECK(directory.knows(entry));
 }
 
+TEST_CASE("tag directory: a slot that had bookkeeping is not forgotten") {
+  TagDirectory directory;
+  CHECK(directory.was_used(TagDirectory::kEverythingsSlot));
+  CHECK_FALSE(directory.was_used(77));
+  directory.learn({77, 5}, directory.epoch());
+  CHECK_FALSE(directory.was_used(77));
+  directory.learn({TagDirectory::kEverything, 77}, directory.epoch());
+  directory.doubt();
+  CHECK_FALSE(directory.knows({TagDirectory::kEverything, 77}));
+  CHECK(directory.was_used(77));
+}
+
 TEST_CASE("tag directory: it is trusted when a comparison began after the last doubt") {
   TagDirectory directory;
   CHECK_FALSE(directory.is_trusted());
