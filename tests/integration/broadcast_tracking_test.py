@@ -125,6 +125,68 @@ def test_a_lost_connection_is_told(lab):
                 gate.thaw()
 
 
+def kill(direct, which):
+    """Ends those connections to a node, and says how many there were."""
+    listed = (line.split() for line in direct.value("CLIENT", "LIST").splitlines() if which(line))
+    return sum(direct.value("CLIENT", "KILL", "ID", words[0].removeprefix(b"id=")) for words in listed)
+
+
+@contextlib.contextmanager
+def unheard(larder, tracker, direct):
+    """Larder's connection for BCAST to that node is lost, and the next one hears nothing; the others stay as they are."""
+    assert direct.call("ACL", "SETUSER", "default", "-client|tracking") == OK
+    newest = max(int(line.split()[0].removeprefix(b"id=")) for line in direct.value("CLIENT", "LIST").splitlines())
+    assert kill(direct, lambda line: b" flags=tB " in line) == 1
+    hears_any(tracker, EVERYTHING)
+    wait_until(lambda: not flows(larder), 10, "Larder to know that it hears nothing")
+    yield
+    assert direct.call("ACL", "SETUSER", "default", "+client|tracking") == OK
+    wait_until(lambda: kill(direct, lambda line: int(line.split()[0].removeprefix(b"id=")) > newest), 10,
+               "the connection that hears nothing")
+    wait_until(lambda: flows(larder), 10, "the node to be heard again")
+
+
+def test_what_was_missed_is_told_when_redis_is_heard_again(lab):
+    """To whoever was told before, and has read on other connections since: they are not tracked."""
+    redis = lab.redis()
+    for options in ((), ("--l1-memory", "0")):
+        larder = lab.larder("redis", redis, options=options)
+        with Tracker(larder, "BCAST") as tracker, redis.connect() as direct, larder.connect() as reader:
+            with unheard(larder, tracker, direct):
+                reader.call("GET", "a")
+                direct.value("SET", "a", "1")
+                tracker.heard()
+            assert tracker.hears(EVERYTHING) == [EVERYTHING]
+        larder.stop()
+
+
+def test_a_reply_from_before_redis_was_heard_again(lab):
+    """It comes later, with what has changed in between: the client is told behind it."""
+    cluster = lab.redis_cluster("--cluster-require-full-coverage", "no", replicas=False)
+    key, slow_key = b"a", next(b"k%d" % n for n in range(100) if cluster.owner(f"k{n}") is not cluster.owner("a"))
+    owner, slow = cluster.owner(key), cluster.owner(slow_key)
+    patient = {"redis.ping_timeout": "60s", "redis.command_timeout": "60s"}
+    for options in ((), ("--l1-memory", "0")):
+        larder = lab.larder("redis", cluster, options=options, config=patient)
+        with Tracker(larder, "BCAST") as tracker, owner.connect() as direct:
+            direct.value("SET", key, "old")
+            tracker.hears(key)
+            assert tracker.value("GETRANGE", key, 0, -1) == b"old"  # its connections are there
+            try:
+                with unheard(larder, tracker, direct):
+                    direct.value("CONFIG", "RESETSTAT")
+                    slow.process.freeze()
+                    tracker.client.send("MGET", key, slow_key)
+                    wait_until(lambda: b"cmdstat_mget:" in direct.value("INFO", "commandstats"), 10, "the key to be read")
+                    direct.value("SET", key, "new")
+            finally:
+                slow.process.thaw()
+            assert decode(tracker.reply()) == [b"old", None]
+            tracker.take()
+            assert set(tracker.hears(key)) <= {key, EVERYTHING}
+        larder.stop()
+
+
 def test_swapped_databases_are_told(lab):
     redis = lab.redis()
     for options in ((), ("--l1-memory", "0")):
