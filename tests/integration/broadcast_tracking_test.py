@@ -5,7 +5,7 @@ import time
 
 from cluster_test import migrate
 from coherence import BOUND_S
-from stale_reads import is_master, is_whole
+from stale_reads import hands_over, is_whole
 from support.lab import demanding
 from support.resp import decode, wait_until
 from support.servers import key_slot
@@ -216,15 +216,6 @@ def test_while_a_node_is_lost_nothing_is_kept(lab):
         lost.start()
         hears_any(tracker, EVERYTHING)
         wait_until(lambda: flows(larder), 10, "the node to be heard again")
-
-
-def hands_over(heir):
-    """Redis gives a handover up after 5 s, when the machine is busy."""
-    with heir.connect() as client:
-        client.call("CLUSTER", "FAILOVER")
-    with contextlib.suppress(TimeoutError):
-        wait_until(lambda: is_master(heir), 6, "the handover")
-    return is_master(heir)
 
 
 def test_a_failover_is_told(lab):

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import time
 
+from resilience_test import await_sent
 from support.lab import on_backends
 from support.process import free_port
 from support.resp import Client, wait_until
@@ -65,12 +66,14 @@ def test_sigterm_waits_for_the_backend(lab):
     behind = lab.redis()
     larder = lab.larder("redis", behind)
     with larder.connect() as client:
-        client.call("PING")
+        assert client.call("GET", "k") == b"$-1\r\n"  # there is a connection
+        number = client.value("CLIENT", "ID")
         behind.process.freeze()
         client.send_bytes(b"SET k v\r\nGET k\r\n")
-        time.sleep(0.2)
+        await_sent(larder, number)
         larder.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+        wait_until(lambda: "stopping: " in larder.process.log(), 10, "the signal to be heard")
+        time.sleep(0.2)  # for a mistake to show itself
         behind.process.thaw()
         assert [client.read(), client.read()] == [b"+OK\r\n", b"$1\r\nv\r\n"]
     assert larder.process.wait(15) == 0

@@ -36,7 +36,7 @@ def test_redis_over_tls(lab):
         assert client.pipeline(commands) == [reply for n in range(500)
                                              for reply in (b"+OK\r\n", b"$%d\r\n%d\r\n" % (len(str(n)), n))]
         behind.crash()
-        wait_until(lambda: client.call("GET", "k").startswith(b"-ERR Redis at"), 3, "the loss to be seen")
+        wait_until(lambda: client.call("GET", "k").startswith(b"-ERR Redis at"), 10, "the loss to be seen")
         behind.start()
         wait_until(lambda: client.call("GET", "k") == b"$-1\r\n", 10, "Redis to be back")
     assert larder.info("tiers")["backend_address"] == f"rediss://127.0.0.1:{behind.port}/0"
@@ -68,7 +68,7 @@ def check_refused(lab, behind, settings, problem):
     larder = lab.larder("redis", behind, config=settings)
     with larder.connect() as client:
         error = f"-ERR Redis at 127.0.0.1:{behind.port} cannot be reached: {problem}\r\n".encode()
-        wait_until(lambda: client.call("GET", "k") == error, 3, error)
+        wait_until(lambda: client.call("GET", "k") == error, 10, error)
         assert client.call("SET", "k", "v") == error
     line = f"redis: no connection to 127.0.0.1:{behind.port}: {problem}\n"
     assert larder.process.log().count(line) == 1, larder.process.log()
@@ -101,7 +101,7 @@ def test_redis_without_tls_at_a_tls_address(lab):
     behind.url = behind.url.replace("redis://", "rediss://")
     larder = lab.larder("redis", behind, config={"redis.connect_timeout": "500ms"})
     with larder.connect() as client:
-        wait_until(lambda: client.call("GET", "k").startswith(b"-ERR Redis at 127.0.0.1:"), 3, "an error")
+        wait_until(lambda: client.call("GET", "k").startswith(b"-ERR Redis at 127.0.0.1:"), 10, "an error")
         said = client.call("GET", "k")
         assert b"TLS" in said, said
 
@@ -219,7 +219,7 @@ def test_clients_with_certificates(lab):
             if client in served:
                 assert problem not in larder.process.log(), larder.process.log()
             else:
-                wait_until(lambda: problem in larder.process.log(), 3, problem)
+                wait_until(lambda: problem in larder.process.log(), 10, problem)
         larder.stop()
 
 
