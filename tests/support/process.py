@@ -28,13 +28,18 @@ _blocks = {}
 
 
 def free_port():
-    """A port nobody listens on, and that no other process of any test run is given as long as this one lives."""
+    """A port nobody listens on, and that no other process of any test run is given as long as this one lives.
+
+    All of a block are given before one is again, as what was given may not be listened on yet: those whose old
+    connections linger too, or a cluster that is started when many do is given one twice.
+    """
     if os.getpid() not in _blocks:
         _blocks[os.getpid()] = _take_block()
     _, ports = _blocks[os.getpid()]
     while True:
         port = next(ports)
         with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
                 return port
