@@ -14,7 +14,7 @@
 namespace larder::postgres {
 namespace {
 
-constexpr int kVersion = 4;
+constexpr int kVersion = 5;
 constexpr ByteView kTestPrefix = "larder_test_";
 
 /// How long a test schema's process may be out of touch (a restart of PostgreSQL) before others drop it.
@@ -30,7 +30,7 @@ void install(BlockingSession& session, const Options& options) {
   session.script(fmt::format("insert into meta values ('version', '{}'), ('seen', now()::text)", kVersion));
 }
 
-/// Brings an older schema to kVersion, one version at a time.
+/// Brings an older schema to kVersion. Since version 3 only functions have changed.
 void upgrade(BlockingSession& session, const Options& options) {
   const int version = installed_version(session);
   if (version > kVersion)
@@ -39,10 +39,9 @@ void upgrade(BlockingSession& session, const Options& options) {
                     "or another schema",
                     options.schema, version, kVersion));
   if (version == 0) return install(session, options);
-  if (version < 3) session.script(upgrade_to_version_3(options));
-  if (version == 3) session.script(upgrade_to_version_4(options));
-  if (version < kVersion)
-    session.script(fmt::format("update meta set value = '{}' where name = 'version'", kVersion));
+  if (version == kVersion) return;
+  session.script(version < 3 ? upgrade_to_version_3(options) : replaced_functions(options));
+  session.script(fmt::format("update meta set value = '{}' where name = 'version'", kVersion));
 }
 
 void add_databases(BlockingSession& session, int count) {

@@ -37,6 +37,9 @@ create unlogged table peers (id bigint primary key, backend_pid integer not null
 // What is done under locks is done in statements after the one that locked: a statement that waits for a row
 // goes on with the snapshot it began with.
 //
+// The lateral subqueries, which OFFSET keeps, say in which way a row is found: by its key. A plan made while
+// the table was small would otherwise read all keys of the database for each batch, and go on doing it.
+//
 // Nothing locks a key that is not there: what was seen absent is inserted and never updated or deleted, or a
 // row that another Larder has created since would be taken for the one that was seen (version 1 did that).
 constexpr const char* kStore = R"sql(
@@ -46,7 +49,7 @@ constexpr const char* kStore = R"sql(
 --   p_tags: an array literal, '' for none, '{}' to keep what is there
 --   p_carries: tags go from one key to another (tags_sql.cpp)
 -- Returns the live keys that mode 2 removed. Raises 40001 if anything is not as seen.
-create function store(p_db smallint, p_k bytea[], p_mode smallint[], p_seen xid[], p_exp bigint[], p_v bytea[], p_now bigint,
+create or replace function store(p_db smallint, p_k bytea[], p_mode smallint[], p_seen xid[], p_exp bigint[], p_v bytea[], p_now bigint,
   p_tags text[], p_carries boolean)
 returns bytea[] language plpgsql as $$
 declare
@@ -54,16 +57,18 @@ declare
 begin
   if p_carries then perform pg_advisory_xact_lock(tags_lock()); end if;
   select place into home from dbs where dbs.db = p_db;
-  perform 1 from kv where kv.db = home and kv.k = any(p_k) order by kv.k for update;
+  perform 1 from (select k from unnest(p_k) u(k) order by k) w
+    cross join lateral (select 1 from kv o where o.db = home and o.k = w.k offset 0 for update) o;
   if exists (select 1 from unnest(p_k, p_mode, p_seen) w(k, mode, seen)
-             left join kv on kv.db = home and kv.k = w.k
-             where w.mode in (0, 3, 4) and coalesce(kv.xmin, '0'::xid) <> w.seen) then
+             left join lateral (select o.xmin as seen from kv o where o.db = home and o.k = w.k offset 0) o on true
+             where w.mode in (0, 3, 4) and coalesce(o.seen, '0'::xid) <> w.seen) then
     raise exception 'a key was changed by somebody else' using errcode = '40001';
   end if;
   if 2 = any(p_mode) or 4 = any(p_mode) then
     with gone as (
       delete from kv using unnest(p_k, p_mode, p_seen) w(k, mode, seen)
-      where kv.db = home and kv.k = w.k and (w.mode = 2 or w.mode = 4 and w.seen <> '0'::xid) returning kv.k, kv.exp, w.mode)
+        cross join lateral (select o.ctid as place from kv o where o.db = home and o.k = w.k offset 0) o
+      where kv.ctid = o.place and (w.mode = 2 or w.mode = 4 and w.seen <> '0'::xid) returning kv.k, kv.exp, w.mode)
     select array_agg(gone.k) into removed from gone where mode = 2 and (exp is null or exp > p_now);
   end if;
   select count(*) into puts from unnest(p_mode) w(mode) where mode in (1, 3);
@@ -73,14 +78,15 @@ begin
         when w.mode = 1 and kv.exp <= p_now then null
         else kv.tags end
     from unnest(p_k, p_mode, p_seen, p_exp, p_v, p_tags) w(k, mode, seen, exp, v, tags)
-    where kv.db = home and kv.k = w.k and (w.mode = 1 or w.mode = 3 and w.seen <> '0'::xid);
+      cross join lateral (select o.ctid as place from kv o where o.db = home and o.k = w.k offset 0) o
+    where kv.ctid = o.place and (w.mode = 1 or w.mode = 3 and w.seen <> '0'::xid);
     get diagnostics written = row_count;
     if written < puts then
       puts := puts - written;
       insert into kv (db, k, exp, v, tags)
         select home, w.k, nullif(w.exp, -1), w.v, nullif(nullif(w.tags, '{}'), '')::bytea[]
         from unnest(p_k, p_mode, p_exp, p_v, p_tags) w(k, mode, exp, v, tags)
-        where w.mode in (1, 3) and not exists (select 1 from kv o where o.db = home and o.k = w.k)
+        where w.mode in (1, 3) and not exists (select 1 from kv o where o.db = home and o.k = w.k offset 0)
         order by w.k
       on conflict do nothing;
       get diagnostics written = row_count;
@@ -193,8 +199,8 @@ std::string upgrade_to_version_3(const Options& options) {
   return complete(std::string(kDropOldStore) + kTagTables + kDropTagged + kTagFunctions + kStore, options);
 }
 
-std::string upgrade_to_version_4(const Options& options) {
-  return complete(kDropTagged, options);
+std::string replaced_functions(const Options& options) {
+  return complete(std::string(kDropTagged) + kStore, options);
 }
 
 }  // namespace larder::postgres

@@ -16,7 +16,8 @@ namespace larder::postgres {
 /// that could lose an update of a key that two Larders create; it is replaced.)
 [[nodiscard]] std::string upgrade_to_version_3(const Options& options);
 
-/// What makes version 4 of version 3: an invalidation that reads the index of tags only.
-[[nodiscard]] std::string upgrade_to_version_4(const Options& options);
+/// The functions that were rewritten since version 3: in version 4 an invalidation that reads the index of
+/// tags only, in version 5 a store() that finds every row by its key.
+[[nodiscard]] std::string replaced_functions(const Options& options);
 
 }  // namespace larder::postgres

@@ -1,5 +1,7 @@
 #include "backend/postgres/upkeep.h"
 
+#include <algorithm>
+
 #include <fmt/core.h>
 
 #include "backend/postgres/schema.h"
@@ -87,10 +89,21 @@ std::int64_t Upkeep::sweep_step(BlockingSession& session) {
       "returning 1)"
       " select (select count(*) from gone), pg_relation_size('kv') / current_setting('block_size')::int8",
       next_page_, next_page_ + kPagesPerStep));
+  const std::int64_t pages = found.number(0, 1);
   next_page_ += kPagesPerStep;
-  if (next_page_ >= found.number(0, 1)) next_page_ = 0;
+  if (next_page_ >= pages) next_page_ = 0;
+  analyze_if_grown(session, pages);
   shared_.statistics.swept += static_cast<std::uint64_t>(found.number(0, 0));
   return found.number(0, 0);
+}
+
+/// Lanes plan their statements once, and again when the table was analyzed. A plan made while it was small
+/// may read all of it for each batch; autovacuum would find out within minutes, if at all.
+void Upkeep::analyze_if_grown(BlockingSession& session, std::int64_t pages) {
+  constexpr std::int64_t kFewPages = 16;
+  if (pages < std::max(kFewPages, 2 * analyzed_pages_)) return;
+  analyzed_pages_ = pages;
+  session.script("analyze kv");
 }
 
 /// Repeats what failed before, in steps of their own transactions: none of them takes long, and what was done

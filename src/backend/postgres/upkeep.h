@@ -12,11 +12,11 @@ namespace larder::postgres {
 /// Measures how far the database's clock is ahead of ours; 0 when the round trip explains the difference.
 [[nodiscard]] std::int64_t measure_clock_offset_ms(BlockingSession& session);
 
-/// What nobody waits for: sweeping expired rows, following the database's clock, marking a test schema as in
-/// use.
+/// What nobody waits for: sweeping expired rows, having a table analyzed that has grown, following the
+/// database's clock, marking a test schema as in use.
 ///
-/// Invariant: one process sweeps a schema, the one that holds its advisory lock; steps are bounded.
-/// Thread:    one of its own.
+/// Invariant: one process sweeps and analyzes a schema, the one that holds its advisory lock; steps are
+/// bounded. Thread:    one of its own.
 class Upkeep {
  public:
   explicit Upkeep(Shared& shared) : shared_(shared) {}
@@ -32,11 +32,13 @@ class Upkeep {
   void work(BlockingSession& session);
   bool become_sweeper(BlockingSession& session);
   std::int64_t sweep_step(BlockingSession& session);
+  void analyze_if_grown(BlockingSession& session, std::int64_t pages);
   void invalidate_pending(BlockingSession& session);
   bool pause(std::chrono::milliseconds time);
 
   Shared& shared_;
   std::int64_t next_page_ = 0;
+  std::int64_t analyzed_pages_ = 0;  ///< the table had, when it was analyzed last
   bool is_sweeper_ = false;
 
   std::mutex mutex_;  // guards stopping_
