@@ -62,7 +62,7 @@ void Session::on_ready(std::uint32_t events) {
   if (transport_.receives_after_output()) events |= EPOLLIN;
   if (events & EPOLLOUT) settle();  // requests may have waited for the room
   if (is_closed() || !(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
-  if (may_go_on()) return read();
+  if (may_go_on() && !draining_) return read();
   // A dead connection is reported again and again, wanted or not; one that only has more requests is asked
   // later.
   if (events & (EPOLLHUP | EPOLLERR)) return close();
@@ -130,14 +130,14 @@ bool Session::received(ssize_t count) {
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (count < 0 && errno == EPROTO)
     log::warning("client {} closed: {}", identity_.address, transport_.problem());
-  const bool is_owed = pending() > 0 || unsent() > 0;
-  count == 0 && is_owed ? end_input() : close();
+  count == 0 ? end_input() : close();
   return false;
 }
 
-/// The client sends nothing more (`printf … | nc -N`) and gets what it has asked for.
+/// The client sends nothing more (`printf … | nc -N`) and gets what it has asked for, and that may still stand in
+/// `in_`: settle() closes.
 void Session::end_input() {
-  closing_ = true;
+  draining_ = true;
   want(wanted_ & ~static_cast<std::uint32_t>(EPOLLIN | EPOLLRDHUP));
 }
 

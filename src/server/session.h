@@ -190,7 +190,7 @@ class Session final : public Pollable, public Caller {
   bool held_ = false;      ///< the first request in in_ waits for earlier ones
   bool paused_ = false;    ///< CLIENT PAUSE, or the backend is not ready
   bool closing_ = false;   ///< close when all replies are out
-  bool draining_ = false;  ///< shutdown: answer what was read, then close
+  bool draining_ = false;  ///< nothing more is read: answer what was, then close
 };
 
 }  // namespace larder
