@@ -134,8 +134,8 @@ bool Session::received(ssize_t count) {
   return false;
 }
 
-/// The client sends nothing more (`printf … | nc -N`) and gets what it has asked for, and that may still stand in
-/// `in_`: settle() closes.
+/// The client sends nothing more (`printf … | nc -N`) and gets what it has asked for, and that may still
+/// stand in `in_`: settle() closes.
 void Session::end_input() {
   draining_ = true;
   want(wanted_ & ~static_cast<std::uint32_t>(EPOLLIN | EPOLLRDHUP));

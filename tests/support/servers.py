@@ -111,7 +111,11 @@ class RedisCluster:
                       for n, bus_port in enumerate(self._bus_ports)]
         for node in self.nodes:
             node.wait_ready()
-        self._join(masters)
+        try:
+            self._join(masters)
+        except Exception as fault:
+            logs = "".join(f"--- port {node.port}, running: {node.process.running()}\n{node.process.log()}" for node in self.nodes)
+            raise RuntimeError(f"the nodes do not make a cluster: {fault}\n{logs}") from fault
 
     def _join(self, masters):
         clients = [node.connect() for node in self.nodes]
