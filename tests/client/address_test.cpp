@@ -20,15 +20,15 @@ TEST_CASE("client address: what a url says, and the defaults for what it does no
       {"unix:///run/larder.sock", {.path = "/run/larder.sock"}},
       {"unix://:pw@/run/larder.sock?db=3", {.path = "/run/larder.sock", .db = 3, .password = "pw"}},
   };
-  for (const auto& [url, wanted] : cases) {
-    CAPTURE(url);
-    const Address address = parse_address(url);
-    CHECK(address.path == wanted.path);
-    CHECK(address.host == wanted.host);
-    CHECK(address.port == wanted.port);
-    CHECK(address.db == wanted.db);
-    CHECK(address.user == wanted.user);
-    CHECK(address.password == wanted.password);
+  for (const auto& one : cases) {
+    CAPTURE(one.url);
+    const Address address = parse_address(one.url);
+    CHECK(address.path == one.address.path);
+    CHECK(address.host == one.address.host);
+    CHECK(address.port == one.address.port);
+    CHECK(address.db == one.address.db);
+    CHECK(address.user == one.address.user);
+    CHECK(address.password == one.address.password);
   }
 }
 

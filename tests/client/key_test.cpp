@@ -40,9 +40,9 @@ TEST_CASE("client keys: faults of foreign keys and tags are found") {
       {std::string(512, 'x'), "", ""},
       {std::string(513, 'x'), "the key is longer than 512 bytes", "the tag is longer than 512 bytes"},
   };
-  for (const auto& [path, key_fault, tag_fault] : cases) {
-    CAPTURE(path);
-    CHECK(find_key_fault(path) == key_fault);
-    CHECK(find_tag_fault(path) == tag_fault);
+  for (const auto& one : cases) {
+    CAPTURE(one.path);
+    CHECK(find_key_fault(one.path) == one.key_fault);
+    CHECK(find_tag_fault(one.path) == one.tag_fault);
   }
 }
