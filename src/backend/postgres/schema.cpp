@@ -14,7 +14,7 @@
 namespace larder::postgres {
 namespace {
 
-constexpr int kVersion = 5;
+constexpr int kVersion = 6;
 constexpr ByteView kTestPrefix = "larder_test_";
 
 /// How long a test schema's process may be out of touch (a restart of PostgreSQL) before others drop it.
@@ -30,7 +30,8 @@ void install(BlockingSession& session, const Options& options) {
   session.script(fmt::format("insert into meta values ('version', '{}'), ('seen', now()::text)", kVersion));
 }
 
-/// Brings an older schema to kVersion. Since version 3 only functions have changed.
+/// Brings an older schema to kVersion. Since version 3 functions have changed, and version 6 has an
+/// index more.
 void upgrade(BlockingSession& session, const Options& options) {
   const int version = installed_version(session);
   if (version > kVersion)
@@ -41,6 +42,7 @@ void upgrade(BlockingSession& session, const Options& options) {
   if (version == 0) return install(session, options);
   if (version == kVersion) return;
   session.script(version < 3 ? upgrade_to_version_3(options) : replaced_functions(options));
+  session.script(index_by_key());
   session.script(fmt::format("update meta set value = '{}' where name = 'version'", kVersion));
 }
 

@@ -34,6 +34,10 @@ create table dbs (db smallint primary key, place smallint not null);
 create unlogged table peers (id bigint primary key, backend_pid integer not null, since timestamptz not null default now());
 )sql";
 
+// A key is found in a hash index with a third of the work less than in the primary key, which stays to keep
+// it unique.
+constexpr const char* kByKey = "create index kv_by_key on kv using hash (k);";
+
 // What is done under locks is done in statements after the one that locked: a statement that waits for a row
 // goes on with the snapshot it began with.
 //
@@ -190,9 +194,9 @@ std::string complete(std::string sql, const Options& options) {
 }  // namespace
 
 std::string new_schema(const Options& options) {
-  return complete(
-      std::string(kTables) + kTagTables + kDropTagged + kTagFunctions + kStore + kWholeDatabases + kTriggers,
-      options);
+  return complete(std::string(kTables) + kByKey + kTagTables + kDropTagged + kTagFunctions + kStore +
+                      kWholeDatabases + kTriggers,
+                  options);
 }
 
 std::string upgrade_to_version_3(const Options& options) {
@@ -201,6 +205,10 @@ std::string upgrade_to_version_3(const Options& options) {
 
 std::string replaced_functions(const Options& options) {
   return complete(std::string(kDropTagged) + kStore, options);
+}
+
+std::string index_by_key() {
+  return std::string("set local statement_timeout = 0;") + kByKey;
 }
 
 }  // namespace larder::postgres

@@ -20,4 +20,7 @@ namespace larder::postgres {
 /// tags only, in version 5 a store() that finds every row by its key.
 [[nodiscard]] std::string replaced_functions(const Options& options);
 
+/// For versions before 6: the index by which reads find keys.
+[[nodiscard]] std::string index_by_key();
+
 }  // namespace larder::postgres

@@ -28,17 +28,22 @@ struct StatementText {
 
 // A batch may name a thousand keys of any size: large values (64 KB) are counted first and sent when asked
 // for.
-#define LARDER_LOAD                                                                   \
-  "select k, case when octet_length(v) <= 65536 then v end, coalesce(exp, -1), xmin," \
-  " case when octet_length(v) > 65536 then octet_length(v)::int8 end, tags"           \
-  " from kv where db = (select place from dbs where db = $1::int8) and k = any($2::bytea[])"
+#define LARDER_LOAD                                                                           \
+  "select kv.k, case when octet_length(kv.v) <= 65536 then kv.v end, coalesce(kv.exp, -1),"   \
+  " kv.xmin, case when octet_length(kv.v) > 65536 then octet_length(kv.v)::int8 end, kv.tags" \
+  " from "
+
+// Joined, the keys are found by kv_by_key, with a third of the work less than in the primary key.
+#define LARDER_HOME "(select place from dbs where db = $1::int8)"
+#define LARDER_KEYS "unnest($2::bytea[]) w(k)"
+#define LARDER_FOUND " kv.db = " LARDER_HOME " and kv.k = w.k"
 
 inline constexpr std::array<StatementText, 11> kStatements{{
-    {"load", LARDER_LOAD},
-    {"load_locked", LARDER_LOAD " order by k for update"},
-    {"load_large",
-     "select k, v, coalesce(exp, -1), xmin, null::int8, tags from kv"
-     " where db = (select place from dbs where db = $1::int8) and k = any($2::bytea[])"},
+    {"load", LARDER_LOAD LARDER_KEYS " join kv on" LARDER_FOUND},
+    {"load_locked",
+     LARDER_LOAD "kv where db = " LARDER_HOME " and k = any($2::bytea[]) order by k for update"},
+    {"load_large", "select kv.k, kv.v, coalesce(kv.exp, -1), kv.xmin, null::int8, kv.tags from " LARDER_KEYS
+                   " join kv on" LARDER_FOUND},
     {"upsert",
      "insert into kv (db, k, v, exp)"
      " select (select place from dbs where db = $1::int8), u.k, u.v, nullif(u.exp, -1)"
@@ -55,8 +60,7 @@ inline constexpr std::array<StatementText, 11> kStatements{{
      " when excluded.tags is distinct from '{}' then excluded.tags"
      " when kv.exp <= $5::int8 then null else kv.tags end"},
     {"remove",
-     "delete from kv where db = (select place from dbs where db = $1::int8) and k = any($2::bytea[])"
-     " returning k, coalesce(exp, -1)"},
+     "delete from kv using " LARDER_KEYS " where" LARDER_FOUND " returning kv.k, coalesce(kv.exp, -1)"},
     {"store",
      "select unnest(store($1::int8::smallint, $2::bytea[], $3::int2[], $4::xid[], $5::int8[], $6::bytea[],"
      " $7::int8, $8::text[], $9::int8 = 1))"},
@@ -68,6 +72,9 @@ inline constexpr std::array<StatementText, 11> kStatements{{
     {"rollback", "rollback"},
 }};
 
+#undef LARDER_FOUND
+#undef LARDER_KEYS
+#undef LARDER_HOME
 #undef LARDER_LOAD
 
 [[nodiscard]] constexpr const StatementText& text_of(Statement statement) noexcept {

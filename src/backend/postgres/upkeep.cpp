@@ -100,7 +100,7 @@ std::int64_t Upkeep::sweep_step(BlockingSession& session) {
 /// Lanes plan their statements once, and again when the table was analyzed. A plan made while it was small
 /// may read all of it for each batch; autovacuum would find out within minutes, if at all.
 void Upkeep::analyze_if_grown(BlockingSession& session, std::int64_t pages) {
-  constexpr std::int64_t kFewPages = 16;
+  constexpr std::int64_t kFewPages = 2;
   if (pages < std::max(kFewPages, 2 * analyzed_pages_)) return;
   analyzed_pages_ = pages;
   session.script("analyze kv");
