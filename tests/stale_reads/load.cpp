@@ -269,6 +269,9 @@ Version Load::look(Link& link, std::size_t index) {
 bool Load::flush(const std::string& larder) {
   const auto place = std::ranges::find(options_.larders, larder, &Place::name);
   const auto path = static_cast<PathId>(place - options_.larders.begin());
+  // What a failover has taken away could not be found any more.
+  const std::unique_ptr<Link> link = open_link(options_.direct, Protocol::resp2);
+  for (std::size_t key = 0; key < keys_.size(); ++key) static_cast<void>(look_if_possible(*link, key));
   std::vector<History::Shown> shown;
   for (const Key& key : keys_) shown.push_back(key.history.shows());
   const TimeUs begun = steady_now_us();
