@@ -284,11 +284,10 @@ class Sentinel:
         self._tls = certificates.client_context() if certificates else None
         ports = ["port 0", f"tls-port {self.port}", "tls-replication yes"] if certificates else [f"port {self.port}"]
         self._file = self.directory / "sentinel.conf"
-        # A Sentinel asks a master that is new to it for the first time after a second or, if that is less, after
-        # `down-after`: with 500 ms it found new masters down and chose the next.
+        # Until they are all there nothing that is slow is to be found down.
         settings = [*ports, "bind 127.0.0.1", f"dir {self.directory}", "loglevel warning",
                     f"sentinel monitor {master_name} 127.0.0.1 {master.port} 2",
-                    f"sentinel down-after-milliseconds {master_name} 1500",
+                    f"sentinel down-after-milliseconds {master_name} 60000",
                     f"sentinel failover-timeout {master_name} 3000", *lines]
         self._file.write_text("\n".join(settings) + "\n")
         self.start()
@@ -329,6 +328,9 @@ class RedisSentinels:
                                    certificates=certificates) for n in range(3)]
         for sentinel in self.sentinels:
             wait_ready(sentinel, lambda sentinel: self._is_ready(sentinel))
+        for sentinel in self.sentinels:
+            with sentinel.connect(self.password) as client:
+                client.value("SENTINEL", "SET", self.MASTER_NAME, "down-after-milliseconds", 1500)
 
     def _is_ready(self, sentinel):
         """It knows the other two and both replicas."""
