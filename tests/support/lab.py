@@ -57,7 +57,13 @@ class Lab:
         return Certificates(self.path("certificates"))
 
     def redis_cluster(self, *options, **shape):
-        return self._adopt(RedisCluster(self.path("cluster"), *options, **shape))
+        """Made anew if it fails: once in some 200 times a node closes a connection meanwhile and says nothing of it."""
+        try:
+            cluster = RedisCluster(self.path("cluster"), *options, **shape)
+        except RuntimeError as fault:
+            self.note(f"made anew: {str(fault).splitlines()[0]}")
+            cluster = RedisCluster(self.path("cluster"), *options, **shape)
+        return self._adopt(cluster)
 
     def redis_sentinels(self, *options, **shape):
         return self._adopt(RedisSentinels(self.path("sentinels"), *options, **shape))

@@ -115,6 +115,7 @@ class RedisCluster:
             self._join(masters)
         except Exception as fault:
             logs = "".join(f"--- port {node.port}, running: {node.process.running()}\n{node.process.log()}" for node in self.nodes)
+            self.stop()
             raise RuntimeError(f"the nodes do not make a cluster: {fault}\n{logs}") from fault
 
     def _join(self, masters):
@@ -326,8 +327,12 @@ class RedisSentinels:
         lines += [f"{name.removeprefix('--')} {value}" for name, value in zip(tls_options[::2], tls_options[1::2])]
         self.sentinels = [Sentinel(self.directory / f"sentinel{n}", self.MASTER_NAME, self.nodes[0], *lines,
                                    certificates=certificates) for n in range(3)]
-        for sentinel in self.sentinels:
-            wait_ready(sentinel, lambda sentinel: self._is_ready(sentinel))
+        try:
+            for sentinel in self.sentinels:
+                wait_ready(sentinel, lambda sentinel: self._is_ready(sentinel))
+        except RuntimeError:
+            self.stop()
+            raise
         for sentinel in self.sentinels:
             with sentinel.connect(self.password) as client:
                 client.value("SENTINEL", "SET", self.MASTER_NAME, "down-after-milliseconds", 1500)
