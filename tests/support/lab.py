@@ -57,7 +57,7 @@ class Lab:
         return Certificates(self.path("certificates"))
 
     def redis_cluster(self, *options, **shape):
-        """Made anew if it fails: once in some 200 times a node closes a connection meanwhile and says nothing of it."""
+        """Made anew if it fails: now and then a node closes a connection meanwhile and says nothing of it."""
         try:
             cluster = RedisCluster(self.path("cluster"), *options, **shape)
         except RuntimeError as fault:

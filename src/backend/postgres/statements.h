@@ -12,7 +12,7 @@ enum class Statement : std::uint8_t {
   load_large,     ///< $2 keys → k, v, exp, xmin, null, tags, however large
   upsert,         ///< $2 keys (sorted), $3 values, $4 expiries (-1: none), $5 now
   upsert_tagged,  ///< the same, and $6 tags (tag_columns.h)
-  remove,         ///< $2 keys → k, exp of the removed rows
+  remove,         ///< $2 keys (sorted) → k, exp of the removed rows
   store,          ///< $2 keys, $3 modes, $4 seen, $5 expiries, $6 values, $7 now, $8 tags, $9 1: carries
                   ///< tags → live keys removed blindly
   tell,           ///< $1 channel, $2 payloads, $3 own id: notifies if there is another Larder
@@ -33,8 +33,9 @@ struct StatementText {
   " kv.xmin, case when octet_length(kv.v) > 65536 then octet_length(kv.v)::int8 end, kv.tags" \
   " from "
 
-// Joined, the keys are found by kv_by_key, with a third of the work less than in the primary key.
 #define LARDER_HOME "(select place from dbs where db = $1::int8)"
+
+// Joined, the keys are found by kv_by_key, one after another as they stand in $2.
 #define LARDER_KEYS "unnest($2::bytea[]) w(k)"
 #define LARDER_FOUND " kv.db = " LARDER_HOME " and kv.k = w.k"
 
@@ -46,15 +47,14 @@ inline constexpr std::array<StatementText, 11> kStatements{{
                    " join kv on" LARDER_FOUND},
     {"upsert",
      "insert into kv (db, k, v, exp)"
-     " select (select place from dbs where db = $1::int8), u.k, u.v, nullif(u.exp, -1)"
+     " select " LARDER_HOME ", u.k, u.v, nullif(u.exp, -1)"
      " from unnest($2::bytea[], $3::bytea[], $4::int8[]) u(k, v, exp)"
      " on conflict (db, k) do update set v = excluded.v, exp = excluded.exp,"
      " tags = case when kv.exp <= $5::int8 then null else kv.tags end"},
     {"upsert_tagged",
      // An empty array is what a new row may have for none, and says here that an old row keeps its own.
      "insert into kv (db, k, v, exp, tags)"
-     " select (select place from dbs where db = $1::int8), u.k, u.v, nullif(u.exp, -1), nullif(u.tags, "
-     "'')::bytea[]"
+     " select " LARDER_HOME ", u.k, u.v, nullif(u.exp, -1), nullif(u.tags, '')::bytea[]"
      " from unnest($2::bytea[], $3::bytea[], $4::int8[], $6::text[]) u(k, v, exp, tags)"
      " on conflict (db, k) do update set v = excluded.v, exp = excluded.exp, tags = case"
      " when excluded.tags is distinct from '{}' then excluded.tags"

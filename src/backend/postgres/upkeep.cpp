@@ -101,6 +101,8 @@ std::int64_t Upkeep::sweep_step(BlockingSession& session) {
 /// may read all of it for each batch; autovacuum would find out within minutes, if at all.
 void Upkeep::analyze_if_grown(BlockingSession& session, std::int64_t pages) {
   constexpr std::int64_t kFewPages = 2;
+  analyzed_pages_ =
+      std::min(analyzed_pages_, pages);  // it was flushed, and others may have had it analyzed since
   if (pages < std::max(kFewPages, 2 * analyzed_pages_)) return;
   analyzed_pages_ = pages;
   session.script("analyze kv");

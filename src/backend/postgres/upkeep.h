@@ -15,8 +15,8 @@ namespace larder::postgres {
 /// What nobody waits for: sweeping expired rows, having a table analyzed that has grown, following the
 /// database's clock, marking a test schema as in use.
 ///
-/// Invariant: one process sweeps and analyzes a schema, the one that holds its advisory lock; steps are
-/// bounded. Thread:    one of its own.
+/// Invariant: one process does the first two for a schema, the one that holds its advisory lock.
+/// Thread:    one of its own.
 class Upkeep {
  public:
   explicit Upkeep(Shared& shared) : shared_(shared) {}

@@ -148,21 +148,6 @@ TEST_CASE("postgres: two Larders that create the same keys lose nothing") {
   }
 }
 
-TEST_CASE("postgres: a schema of version 1 gets the functions of the newest") {
-  if (!has_server()) return;
-  const Options options = test_options();
-  CHECK(TestLarder(options, 0).call({"SET", "k", "41"}) == "+OK\r\n");
-  BlockingSession sql(options, SessionUse::upkeep);
-  sql.script(
-      "drop view keys_by_tag; drop index kv_by_tag, kv_by_key; alter table kv drop column tags;"
-      " drop function store, tag_paths, tags_lock, drop_tagged, invalidate_tag, invalidate_tags;"
-      " create function store(smallint, bytea[], smallint[], xid[], bigint[], bytea[], bigint) returns "
-      "bytea[]"
-      " language sql as 'select null::bytea[]'; update meta set value = '1' where name = 'version'");
-  CHECK(TestLarder(options, 0).call({"INCR", "k"}) == ":42\r\n");
-  CHECK(sql.query("select value::int8 from meta where name = 'version'").number(0, 0) == 6);
-}
-
 TEST_CASE("postgres: a command that PostgreSQL refuses harms nobody else in its batch") {
   if (!has_server()) return;
   const Options options = test_options();
