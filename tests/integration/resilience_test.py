@@ -174,9 +174,10 @@ def lose_unanswered(redis, larder, *commands):
     with redis.connect() as direct, larder.connect() as client:
         assert client.call("TTL", "k") == b":-1\r\n"  # there is a connection to cut
         number = client.value("CLIENT", "ID")
+        direct.call("PING")  # Redis looks at the connections that had something to say last first: the kill is to be read first
         redis.process.freeze()
         try:
-            direct.send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # came first: is run before the others are read
+            direct.send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             client.send_bytes(b"".join(map(encode, commands)))
             await_sent(larder, number)
         finally:
@@ -422,6 +423,7 @@ def test_where_the_time_of_a_slow_command_went(lab):
         client.call("SLOWLOG", "RESET")
         client.call("GET", "k")
         number = client.value("CLIENT", "ID")
+        direct.call("PING")  # Redis looks at the connections that had something to say last first: the kill is to be read first
         redis.process.freeze()
         client.send("HGET", "h", "f")
         await_sent(larder, number)

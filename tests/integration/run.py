@@ -6,6 +6,7 @@ With `--larder redis-server` a redis-server stands in for Larder: what fails the
 """
 
 import argparse
+import collections
 import concurrent.futures
 import importlib
 import multiprocessing
@@ -21,9 +22,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from support.lab import Lab, Skip  # noqa: E402
-from support.servers import PostgresServer  # noqa: E402
+from support.servers import Crash, PostgresServer  # noqa: E402
 
 TEST_SECONDS = 240
+AGAIN = 3  # failures at most that may be the machine's
 
 
 class Case:
@@ -43,14 +45,14 @@ class Case:
 
 
 class Outcome:
-    """`reason` is one line, `details` the whole story."""
+    """`reason` is one line, `details` the whole story; `crash` says that Larder did not end as it should."""
 
-    def __init__(self, name, status, seconds, notes, reason, details):
-        self.name, self.status, self.seconds, self.notes = name, status, seconds, notes
-        self.reason, self.details = reason, details
+    def __init__(self, case, status, seconds, notes, reason, details, crash):
+        self.case, self.status, self.seconds, self.notes = case, status, seconds, notes
+        self.reason, self.details, self.crash = reason, details, crash
 
     def print(self):
-        print(f"{self.status:7} {self.seconds:7.2f} s  {self.name}", flush=True)
+        print(f"{self.status:7} {self.seconds:7.2f} s  {self.case.name}", flush=True)
         for note in self.notes:
             print(f"{'':19}{note}", flush=True)
         if self.status == "skipped":
@@ -73,7 +75,7 @@ def run_case(case, arguments, template, temporary_root):
     lab = Lab(arguments.larder, template, arguments, temporary_root)
     signal.signal(signal.SIGALRM, raise_timeout)
     signal.alarm(TEST_SECONDS)
-    status, reason, details = "passed", "", ""
+    status, reason, details, crash = "passed", "", "", False
     for part in (lambda: case.call(lab), lab.stop_servers):
         try:
             part()
@@ -82,11 +84,12 @@ def run_case(case, arguments, template, temporary_root):
         except Exception as fault:  # whatever it was, the test has failed and the others go on
             status, details = "failed", details + traceback.format_exc()
             reason = reason or f"{type(fault).__name__}: {fault}".splitlines()[0]
+            crash = crash or isinstance(fault, Crash)
     signal.alarm(0)
     if status == "failed":
         details += lab.logs()
     lab.close()
-    return Outcome(case.name, status, time.monotonic() - started, lab.notes, reason, details)
+    return Outcome(case, status, time.monotonic() - started, lab.notes, reason, details, crash)
 
 
 def raise_timeout(*_):
@@ -95,21 +98,24 @@ def raise_timeout(*_):
 
 def run_all(cases, arguments, template, temporary_root):
     """Outcomes as they come: first the tests that may share the machine, then the others, two at a time."""
-    context = multiprocessing.get_context("fork")
     for demanding, jobs in ((False, arguments.jobs), (True, min(arguments.jobs, 2))):
-        with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
-            running = [pool.submit(run_case, case, arguments, template, temporary_root)
-                       for case in cases if case.demanding == demanding]
-            for future in concurrent.futures.as_completed(running):
-                yield future.result()
+        chosen = [case for case in cases if case.demanding == demanding]
+        yield from run_together(jobs, chosen, arguments, template, temporary_root)
 
 
-def report(failures):
+def run_together(jobs, cases, arguments, template, temporary_root):
+    with concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
+        running = [pool.submit(run_case, case, arguments, template, temporary_root) for case in cases]
+        for future in concurrent.futures.as_completed(running):
+            yield future.result()
+
+
+def report(heading, failures):
     """Last, so that whoever sees only the end of a long log sees why: the stories, then one line each."""
     for failure in failures:
-        print(f"\n=== {failure.name}\n{failure.details}")
+        print(f"\n=== {heading} {failure.case.name}\n{failure.details}")
     for failure in failures:
-        print(f"failed  {failure.name}: {failure.reason}")
+        print(f"{heading}  {failure.case.name}: {failure.reason}")
 
 
 def parse_arguments():
@@ -119,6 +125,7 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=1, help="of the random tests")
     parser.add_argument("--rounds", type=int, default=1, help="random tests run this many times as much")
     parser.add_argument("--jobs", type=int, default=3, help="tests that run at the same time")
+    parser.add_argument("--once", action="store_true", help="no second try for a few failed tests")
     parser.add_argument("--list", action="store_true", help="only print the names")
     arguments = parser.parse_args()
     found = shutil.which(arguments.larder)
@@ -136,20 +143,39 @@ def main():
         return 0
     temporary_root = tempfile.mkdtemp(prefix="larder-test-")
     pathlib.Path(temporary_root).chmod(0o755)
-    counts = dict.fromkeys(("passed", "failed", "skipped"), 0)
-    failures = []
     try:
-        template = PostgresServer.make_template(temporary_root)
-        for outcome in run_all(cases, arguments, template, temporary_root):
-            outcome.print()
-            counts[outcome.status] += 1
-            if outcome.status == "failed":
-                failures.append(outcome)
+        outcomes, unsteady = judge(cases, arguments, temporary_root)
     finally:
         shutil.rmtree(temporary_root, ignore_errors=True)
-    report(failures)
-    print(", ".join(f"{count} {status}" for status, count in counts.items()))
-    return 1 if counts["failed"] or not cases else 0
+    failures = [outcome for outcome in outcomes if outcome.status == "failed"]
+    report("unsteady", unsteady)
+    report("failed", failures)
+    counts = collections.Counter(outcome.status for outcome in outcomes)
+    print(", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "skipped")))
+    return 1 if failures or not cases else 0
+
+
+def judge(cases, arguments, temporary_root):
+    """One outcome of each case, and the failures of those that have passed when they ran again.
+
+    A few failures get a second try, alone on the machine: others may have kept a server from an answer for seconds. They
+    are told all the same, for not every race is the machine's; and no crash is.
+    """
+    template = PostgresServer.make_template(temporary_root)
+    outcomes, failures = [], []
+    for outcome in run_all(cases, arguments, template, temporary_root):
+        outcome.print()
+        (failures if outcome.status == "failed" else outcomes).append(outcome)
+    if arguments.once or len(failures) > AGAIN or any(failure.crash for failure in failures):
+        return outcomes + failures, []
+    first = {failure.case.name: failure for failure in failures}
+    unsteady = []
+    for outcome in run_together(1, [failure.case for failure in failures], arguments, template, temporary_root):
+        outcome.print()
+        outcomes.append(outcome)
+        if outcome.status != "failed":
+            unsteady.append(first[outcome.case.name])
+    return outcomes, unsteady
 
 
 if __name__ == "__main__":

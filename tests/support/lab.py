@@ -8,7 +8,7 @@ import tempfile
 
 from support.certificates import Certificates
 from support.companion import Gate
-from support.servers import LarderServer, PostgresServer, RedisCluster, RedisSentinels, RedisServer, StandInServer
+from support.servers import Crash, LarderServer, PostgresServer, RedisCluster, RedisSentinels, RedisServer, StandInServer
 
 BACKENDS = ("memory", "postgres", "redis")
 
@@ -150,4 +150,4 @@ def stop_if_running(server):
     if server.process.running():
         server.stop()
     elif isinstance(server, LarderServer) and server.process.wait(0) not in (0, -9):
-        raise AssertionError(f"larder ended by itself with exit code {server.process.wait(0)}")
+        raise Crash(f"larder ended by itself with exit code {server.process.wait(0)}")

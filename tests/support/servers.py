@@ -16,6 +16,10 @@ from support.resp import Client, ReplyError, decode, to_bytes, wait_until
 READY_SECONDS = 60.0
 
 
+class Crash(AssertionError):
+    """Larder has ended by itself, or not with exit code 0."""
+
+
 def wait_ready(server, ready):
     """Polls until `ready(server)`; a server that does not come up is killed and its log is the error."""
     try:
@@ -554,7 +558,7 @@ class LarderServer:
         """SIGTERM must end it with exit code 0; a sanitizer's report makes another one."""
         code = self.process.stop()
         if code != 0:
-            raise AssertionError(f"larder ended with exit code {code}")
+            raise Crash(f"larder ended with exit code {code}")
 
     def crash(self):
         self.process.kill()
