@@ -23,8 +23,11 @@ class Poller;
 using Ticket = std::uint64_t;
 
 /// A user of the second tier as which clients have logged in.
+///
+/// Thread: its worker's.
 struct UpstreamUser {
   std::string user, password;
+  mutable bool is_refused = false;  ///< no longer accepted: it was deleted, or its password changed
 };
 
 /// What became of a login.

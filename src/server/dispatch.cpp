@@ -6,6 +6,7 @@
 #include "server/connection_commands.h"
 #include "server/monitor.h"
 #include "server/redact.h"
+#include "server/rights.h"
 #include "server/server.h"
 #include "server/session.h"
 #include "server/tracking.h"
@@ -95,6 +96,8 @@ Step run_own(Session& session, const Request& request) {
   if (session.state.transaction == nullptr && session.holds.subscribed.any() && spec.name == "ping" &&
       session.worker().backend().has_subscriptions())
     return pass_on(session, request);
+  const bool asks = session.acts_as != nullptr && !question_for(spec).empty();
+  if (asks && session.state.transaction == nullptr) return ask_and_run(session, request);
   if (session.state.transaction == nullptr || spec.flags.has(Flag::runs_in_multi))
     return find_connection_handler(spec)(session, request);
   if (const ByteView user = user_of_login(request);
@@ -104,6 +107,7 @@ Step run_own(Session& session, const Request& request) {
     session.state.transaction->spoil();
     return Step::done;
   }
+  if (asks) return queue_up(session, request, Transaction::Place::asked);
   return queue_up(session, request,
                   spec.name == "select" ? Transaction::Place::both : Transaction::Place::server);
 }

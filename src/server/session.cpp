@@ -253,6 +253,7 @@ void Session::take_back(std::size_t reply_start) {
 // --- deferred replies ---
 
 Ticket Session::defer() {
+  if (reserved_ != kNoTicket) return std::exchange(reserved_, kNoTicket);
   ReplyQueue::Place place = accounting_.place_for(*current_);
   place.discard = state.reply_mode != ReplyMode::on;
   if (state.reply_mode == ReplyMode::skip) state.reply_mode = ReplyMode::on;
@@ -323,6 +324,19 @@ void Session::run_queued(const CommandSpec& spec, ByteView raw) {
     account(request, start);
   else
     open_array_ = last_ticket_;
+}
+
+void Session::run_at(Ticket ticket, const CommandSpec& spec, ByteView raw) {
+  RequestParser parser;
+  if (is_closed() || !parser.parse(raw, {.max_bulk_bytes = INT64_MAX})) return finish(ticket);
+  ReplyWriter reply = reply_to(ticket);
+  const Request request{&spec, parser.argv(), raw, worker_.now_ms(), *this, reply};
+  current_ = &request;
+  reserved_ = ticket;
+  const Step step = find_connection_handler(spec)(*this, request);
+  current_ = nullptr;
+  reserved_ = kNoTicket;
+  if (step == Step::done) finish(ticket);
 }
 
 void Session::follow_select(ByteView raw) {

@@ -123,6 +123,12 @@ class Session final : public Pollable, public Caller {
   /// The backend has run SELECT.
   void follow_select(ByteView raw);
 
+  // --- what Redis is asked first ---
+  std::unique_ptr<StandIn> asking;
+
+  /// Runs a command of the server's own that has its place among the replies.
+  void run_at(Ticket ticket, const CommandSpec& spec, ByteView raw);
+
   /// CLIENT REPLY: the client does not want the reply.
   [[nodiscard]] bool discards(Ticket ticket) noexcept { return queue_.place(ticket).discard; }
 
@@ -181,6 +187,7 @@ class Session final : public Pollable, public Caller {
   Output output_;  ///< replies ready to be sent
   ReplyQueue queue_{output_.bytes()};
   Ticket last_ticket_ = kNoTicket;
+  Ticket reserved_ = kNoTicket;    ///< the place of the request at hand, if it has one
   Ticket open_array_ = kNoTicket;  ///< EXEC's reply is not whole before that one's is there
   const CommandSpec* last_command_ = nullptr;
   const Request* current_ = nullptr;  ///< while it is being run

@@ -162,6 +162,8 @@ void Tracking::forget_everything() {
 void Tracking::tell(const Keys& keys) {
   Session& session = session_;
   if (session.is_closed()) return;
+  // Redis has closed the connections of that user: what changes is none of its business any more.
+  if (session.acts_as != nullptr && session.acts_as->is_refused) return session.hang_up();
   say(keys);
   if (session.is_closed() || !session.owes_any()) return;  // a closed one has no Tracking
   if (options_.redirect == 0)

@@ -1,13 +1,15 @@
 #include "server/transaction.h"
 
 #include "backend/block.h"
+#include "server/rights.h"
 
 namespace larder {
 
 Transaction::Transaction() : block_(kBlockBegin) {}
 
 void Transaction::queue(const Request& request, Place place) {
-  if (place != Place::server) block_.append(request.raw);
+  if (place != Place::server)
+    block_.append(place == Place::asked ? question_for(*request.spec) : request.raw);
   if (place != Place::backend) {
     own_.push_back({size_, place, request.spec, Bytes(request.raw)});
     own_bytes_ += request.raw.size();
@@ -19,14 +21,6 @@ void Transaction::queue(const Request& request, Place place) {
 ByteView Transaction::block() {
   if (!std::exchange(closed_, true)) block_.append(kBlockEnd);
   return block_;
-}
-
-void Transaction::start(Caller& client, Answered answered) {
-  principal = &client;
-  acts_as = client.acts_as;
-  db_ = client.db();
-  protocol_ = client.protocol();
-  answered_ = std::move(answered);
 }
 
 }  // namespace larder

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <functional>
-#include <utility>
 #include <vector>
 
-#include "backend/backend.h"
+#include "server/stand_in.h"
 
 namespace larder {
 
@@ -17,13 +15,14 @@ namespace larder {
 /// commands.
 ///
 /// Thread: one session; no locking.
-class Transaction final : public Caller {
+class Transaction final : public StandIn {
  public:
   /// Who runs a queued command.
   enum class Place : std::uint8_t {
     backend,
     server,
-    both,  ///< SELECT: the backend does, and the session follows
+    both,   ///< SELECT: the backend does, and the session follows
+    asked,  ///< the server, if the backend lets the user (question_for())
   };
 
   /// A queued command that concerns the server.
@@ -50,19 +49,6 @@ class Transaction final : public Caller {
   /// What the backend is to run, MULTI and EXEC included. Life: as long as this.
   [[nodiscard]] ByteView block();
 
-  /// The block is about to be run on behalf of `client`; `answered` gets the backend's reply.
-  using Answered = std::function<void(ByteView reply)>;
-  void start(Caller& client, Answered answered);
-
-  // --- Caller, for the block ---
-  Ticket defer() override { return 0; }
-  ReplyWriter reply_to(Ticket) override { return {reply_, protocol_}; }
-  void finish(Ticket) override {
-    const Answered answered = std::exchange(answered_, nullptr);  // it may end this
-    answered(reply_);
-  }
-  [[nodiscard]] std::size_t pending() const noexcept override { return 0; }
-
  private:
   Bytes block_;
   bool closed_ = false;
@@ -71,8 +57,6 @@ class Transaction final : public Caller {
   std::size_t size_ = 0;
   bool spoiled_ = false;
   bool writes_ = false;
-  Bytes reply_;
-  Answered answered_;
 };
 
 }  // namespace larder

@@ -81,13 +81,12 @@ void append_replies(Session& session, const Transaction& transaction, ByteView a
   };
   for (const Transaction::Own& own : transaction.own()) {
     copy_up_to(own.position);
-    if (own.place == Transaction::Place::server) {
-      session.run_queued(*own.spec, own.raw);
-    } else {
-      const ByteView reply = cursor.take();
-      session.append(reply);
-      if (reply.starts_with('+')) session.follow_select(own.raw);
-    }
+    const bool is_followed = own.place == Transaction::Place::both;
+    const ByteView said = own.place == Transaction::Place::server ? ByteView() : cursor.take();
+    const bool is_refused = said.starts_with('-');
+    if (is_followed || is_refused) session.append(said);
+    if (is_followed && !is_refused) session.follow_select(own.raw);
+    if (!is_followed && !is_refused) session.run_queued(*own.spec, own.raw);
     ++position;
   }
   copy_up_to(transaction.size());

@@ -7,7 +7,7 @@ from cluster_test import migrate
 from coherence import BOUND_S
 from stale_reads import hands_over, is_whole
 from support.lab import demanding
-from support.resp import decode, wait_until
+from support.resp import decode, encode, wait_until
 from support.servers import key_slot
 from tracking_test import EVERYTHING, OK, Keeper, Tracker, Written, check_keepers, hears_any, writers_of
 
@@ -324,14 +324,177 @@ def test_a_redis_that_cannot_tell(lab):
         wait_until(lambda: not listeners(without_resp3), 5, "the connection to be closed")
 
 
-def test_other_users_may_not(lab):
-    """They would hear the names of keys that they may not see."""
+def give_users(behind):
+    """ann may do anything with a*, bob too, but not track."""
+    for server in getattr(behind, "nodes", [behind]):
+        with server.connect() as direct:
+            assert direct.call("ACL", "SETUSER", "ann", "on", ">ann1", "~a*", "&*", "+@all") == OK
+            assert direct.call("ACL", "SETUSER", "bob", "on", ">bob1", "~a*", "&*", "+@all", "-client|tracking") == OK
+
+
+def as_user(lab, server, user, protocol=3):
+    client = lab.closing(server.connect(protocol, timeout=10))
+    assert client.call("AUTH", user, user + "1") == OK
+    return client
+
+
+def test_another_user_hears_of_all_keys(lab):
+    """Redis tells it the names of keys that it may not read, too."""
+    for behind in (lab.redis(), lab.redis_cluster(replicas=False)):
+        give_users(behind)
+        for options in ((), ("--l1-memory", "0")):
+            servers = [lab.larder("redis", behind, options=options)]
+            if not hasattr(behind, "nodes"):
+                servers.append(behind)
+            for server in servers:
+                with Tracker(server, tracks=False) as tracker, server.connect() as writer:
+                    assert tracker.call("AUTH", "ann", "ann1") == OK
+                    assert tracker.call("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "a", "PREFIX", "b") == OK
+                    writer.call("SET", "c", "1")
+                    for n in range(5):
+                        assert writer.call("SET", f"a{n}", n) == writer.call("SET", f"b{n}", n) == OK
+                        assert set(tracker.hears(b"a%d" % n, b"b%d" % n)) == {b"a%d" % n, b"b%d" % n}
+                        assert tracker.value("GET", f"a{n}") == b"%d" % n
+                        assert tracker.call("GET", f"b{n}").startswith(b"-NOPERM ")
+                    assert not tracker.heard()  # so it may keep what it has read
+
+
+def test_another_user_hears_in_resp2(lab):
     redis = lab.redis()
+    give_users(redis)
     larder = lab.larder("redis", redis)
-    with redis.connect() as direct, larder.connect(3) as client:
-        direct.value("ACL", "SETUSER", "ann", "on", ">secret", "~a*", "+@all")
-        assert client.call("AUTH", "ann", "secret") == OK
-        assert client.call("CLIENT", "TRACKING", "ON", "BCAST") == b"-ERR BCAST is not supported for users of Redis' own\r\n"
+    client, listener = (as_user(lab, larder, "ann", 2) for _ in range(2))
+    target = listener.value("CLIENT", "ID")
+    listener.call("SUBSCRIBE", "__redis__:invalidate")
+    assert client.call("CLIENT", "TRACKING", "ON", "BCAST", "REDIRECT", target) == OK
+    with larder.connect() as writer:
+        writer.call("SET", "b", "1")
+    assert decode(listener.read()) == [b"message", b"__redis__:invalidate", [b"b"]]
+
+
+NO_TRACKING = b"-NOPERM this user has no permissions to run the 'client|tracking' command\r\n"
+
+
+def test_who_may_not_track(lab):
+    """Redis' own words, in their places in a pipeline."""
+    redis = lab.redis()
+    give_users(redis)
+    larder = lab.larder("redis", redis)
+    pipeline = [("SET", "a", "1"), ("CLIENT", "TRACKING", "ON"), ("GET", "a"), ("CLIENT", "TRACKING", "ON", "BCAST"),
+                ("CLIENT", "TRACKING", "ON", "REDIRECT", "99999"), ("CLIENT", "TRACKING", "OFF"), ("CLIENT", "TRACKING"),
+                ("CLIENT", "TRACKING", "nix"), ("CLIENT", "REPLY", "SKIP"), ("CLIENT", "TRACKING", "ON"), ("INCR", "a"),
+                ("CLIENT", "TRACKINGINFO"), ("MULTI",), ("SET", "a", "9"), ("DISCARD",), ("GET", "a")]
+    for protocol in (2, 3):
+        for user in ("bob", "ann"):
+            said = []
+            for server in (redis, larder):
+                client = as_user(lab, server, user, protocol)
+                client.send_bytes(b"".join(encode(command) for command in pipeline))
+                replies = iter(client.read, None)
+                said.append([next(reply for reply in replies if reply[:1] != b">") for _ in pipeline[2:]])
+            assert said[0] == said[1], (user, next(pair for pair in zip(*said) if pair[0] != pair[1]))
+            assert said[0].count(NO_TRACKING) == (5 if user == "bob" else 0)
+
+
+def test_who_may_not_track_in_a_transaction(lab):
+    """Nothing of it is run, as at Redis, which says so with EXEC only (docs/transactions.md)."""
+    for behind in (lab.redis(), lab.redis_cluster(replicas=False)):
+        give_users(behind)
+        larder = lab.larder("redis", behind)
+        for watches in (False, True):
+            for words in ("ON", "ON BCAST", "OFF", "nix"):
+                bob = as_user(lab, larder, "bob")
+                if watches:
+                    assert bob.call("WATCH", "a") == OK
+                replies = bob.pipeline([("MULTI",), ("SET", "a", "1"), ("CLIENT", "TRACKING", *words.split()), ("EXEC",)])
+                assert replies[3] == b"-EXECABORT Transaction discarded because of previous errors.\r\n", replies
+                assert bob.call("GET", "a") == b"_\r\n"
+                assert decode(bob.call("CLIENT", "TRACKINGINFO"))[b"flags"] == [b"off"]
+
+
+def test_who_may_track_in_a_transaction(lab):
+    for behind in (lab.redis(), lab.redis_cluster(replicas=False)):
+        give_users(behind)
+        larder = lab.larder("redis", behind)
+        for watches in (False, True):
+            with Tracker(larder, tracks=False) as tracker, larder.connect() as writer:
+                assert tracker.call("AUTH", "ann", "ann1") == OK
+                if watches:
+                    assert tracker.call("WATCH", "a") == OK
+                for words in ("MULTI", "SET a 1", "CLIENT TRACKING nix", "CLIENT TRACKING ON BCAST", "ECHO x", "INCR a"):
+                    tracker.call(*words.split())
+                assert tracker.call("EXEC") == b"*5\r\n+OK\r\n-ERR syntax error\r\n+OK\r\n$1\r\nx\r\n:2\r\n"
+                tracker.take()
+                writer.call("SET", "b", "1")
+                tracker.hears(b"b")
+                assert tracker.call("DEL", "a") == b":1\r\n"
+
+
+def test_a_right_that_is_taken_away(lab):
+    """Who tracks goes on, as at Redis, but cannot say anything about it any more."""
+    redis = lab.redis()
+    give_users(redis)
+    for server in (redis, lab.larder("redis", redis)):
+        with Tracker(server, tracks=False) as tracker, redis.connect() as direct:
+            assert tracker.call("AUTH", "ann", "ann1") == tracker.call("CLIENT", "TRACKING", "ON", "BCAST") == OK
+            assert direct.call("ACL", "SETUSER", "ann", "-client|tracking") == direct.call("SET", "b", "1") == OK
+            tracker.hears(b"b")
+            assert tracker.call("CLIENT", "TRACKING", "OFF") == NO_TRACKING
+            assert direct.call("ACL", "SETUSER", "ann", "+client|tracking") == direct.call("SET", "b", "2") == OK
+            tracker.hears(b"b")
+            assert tracker.call("CLIENT", "TRACKING", "OFF") == OK
+            direct.call("SET", "b", "3")
+            assert not tracker.heard()
+
+
+def test_a_right_that_the_client_takes_from_itself(lab):
+    """In one pipeline: what stands before CLIENT TRACKING has been done."""
+    redis = lab.redis()
+    give_users(redis)
+    for server in (redis, lab.larder("redis", redis)):
+        ann = as_user(lab, server, "ann")
+        take, give = ("ACL", "SETUSER", "ann", "-client|tracking"), ("ACL", "SETUSER", "ann", "+client|tracking")
+        on, off = ("CLIENT", "TRACKING", "ON"), ("CLIENT", "TRACKING", "OFF")
+        for _ in range(20):
+            assert ann.pipeline([take, on, give, on, off, take, off, give]) == [
+                OK, NO_TRACKING, OK, OK, OK, OK, NO_TRACKING, OK]
+
+
+def test_a_user_that_is_deleted_hears_nothing_more(lab):
+    """Redis closes its connections, and so does Larder, also those on which nothing is asked for."""
+    for behind in (lab.redis(), lab.redis_cluster(replicas=False)):
+        give_users(behind)
+        larder = lab.larder("redis", behind)
+        with Tracker(larder, "BCAST") as other, larder.connect() as writer:
+            ann = as_user(lab, larder, "ann")
+            assert ann.call("CLIENT", "TRACKING", "ON", "BCAST") == OK
+            for node in getattr(behind, "nodes", [behind]):
+                with node.connect() as direct:
+                    assert direct.call("ACL", "DELUSER", "ann") == b":1\r\n"
+
+            def is_gone():
+                writer.call("SET", "b", "1")
+                return b" user=ann " not in writer.value("CLIENT", "LIST")
+
+            wait_until(is_gone, 10, "the user's client to be gone")
+            ann.read_to_end()
+            other.hears(b"b")
+
+
+def test_another_user_goes_on_when_redis_is_back(lab):
+    redis = lab.redis()
+    give_users(redis)
+    gate = lab.gate(redis)
+    larder = lab.larder("redis", gate)
+    with Tracker(larder, tracks=False) as tracker, redis.connect() as direct:
+        assert tracker.call("AUTH", "ann", "ann1") == tracker.call("CLIENT", "TRACKING", "ON", "BCAST") == OK
+        for n in range(3):
+            gate.cut()
+            hears_any(tracker, EVERYTHING)
+            wait_until(lambda: flows(larder), 10, "Redis to be heard again")
+            wait_until(lambda: direct.value("CLIENT", "LIST").count(b" user=ann "), 10, "the user's connection to be back")
+            direct.call("SET", "b", n)
+            hears_any(tracker, b"b")
 
 
 def test_tags_are_not_told(lab):

@@ -204,13 +204,19 @@ void Lane::greet(ByteView reply) {
     case Handshake::Outcome::done:
       return become_ready();
     case Handshake::Outcome::refused:
-      login_refused_ = handshake_->login_refused();
+      note_login(handshake_->login_refused());
       return lose(handshake_->refusal());
   }
 }
 
+void Lane::note_login(bool refused) noexcept {
+  login_refused_ = refused;
+  if (purpose_.user != nullptr) purpose_.user->is_refused = refused;
+}
+
 void Lane::become_ready() {
   state_ = State::ready;
+  note_login(false);
   failures_ = 0;
   tracked_ = handshake_->tracks();
   swapdb_calls_ = handshake_->swapdb_calls();

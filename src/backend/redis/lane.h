@@ -340,6 +340,7 @@ class Lane final : public Pollable {
   void send_greeting();
   [[nodiscard]] config::RedisAddress login() const;
   void greet(ByteView reply);
+  void note_login(bool refused) noexcept;
   void become_ready();
   void receive();
   void take_input(ByteView received);
@@ -397,7 +398,7 @@ class Lane final : public Pollable {
   bool in_doubt_ = false;  ///< on_doubt() was called since the last sign of life
   bool flush_scheduled_ = false;
   bool output_wanted_ = false;
-  bool login_refused_ = false;
+  bool login_refused_ = false;  ///< in the last attempt
   std::uint32_t losses_ = 0;  ///< of connections: when it moves, the one at hand is gone, and may have a heir
   bool had_connection_ = false;
   bool was_ready_ = false;  ///< ever; then a new connection is a reconnect

@@ -106,11 +106,12 @@ void Node::tick(std::int64_t now_us) {
   tick_guests(now_us);
 }
 
-/// Their connections are opened when they are needed only: a user that is gone must not knock for ever.
+/// A user that is gone must not knock for ever; until that is known it does, as its clients may be told what
+/// changes and ask for nothing.
 void Node::tick_guests(std::int64_t now_us) {
   for (const auto& [user, lanes] : guests_)
     for (const auto& lane : lanes)
-      if (lane != nullptr && !lane->is_down()) lane->tick(now_us);
+      if (lane != nullptr && !lane->lost_its_rights()) lane->tick(now_us);
   if (door_ == nullptr) return;
   if (door_->is_quiet())
     door_->close();

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <functional>
+#include <utility>
+
+#include "backend/backend.h"
+
+namespace larder {
+
+/// Asks the backend in a client's place, with the client's rights, and has the reply to itself.
+///
+/// Life:   of its owner, until it is answered.
+/// Thread: its client's.
+class StandIn : public Caller {
+ public:
+  virtual ~StandIn() = default;
+
+  /// A request is about to be run on behalf of `client`; `answered` gets the backend's reply.
+  using Answered = std::function<void(ByteView reply)>;
+  void start(Caller& client, Answered answered) {
+    principal = &client;
+    acts_as = client.acts_as;
+    db_ = client.db();
+    protocol_ = client.protocol();
+    answered_ = std::move(answered);
+  }
+
+  Ticket defer() override { return 0; }
+  ReplyWriter reply_to(Ticket) override { return {reply_, protocol_}; }
+  void finish(Ticket) override {
+    const Answered answered = std::exchange(answered_, nullptr);  // it may end this
+    answered(reply_);
+  }
+  [[nodiscard]] std::size_t pending() const noexcept override { return 0; }
+
+ private:
+  Bytes reply_;
+  Answered answered_;
+};
+
+}  // namespace larder
