@@ -122,6 +122,18 @@ class Caller {
 
  protected:
   ~Caller() = default;
+
+  /// For requests on its behalf, its state is the client's.
+  void stand_in_for(const Caller& client) {
+    principal = client.principal;
+    acts_as = client.acts_as;
+    holds.watching = client.holds.watching;
+    tracks = client.tracks;
+    spared = client.spared;
+    db_ = client.db();
+    protocol_ = client.protocol();
+  }
+
   int db_ = 0;
   Protocol protocol_ = Protocol::resp2;
 };

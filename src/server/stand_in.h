@@ -18,10 +18,7 @@ class StandIn : public Caller {
   /// A request is about to be run on behalf of `client`; `answered` gets the backend's reply.
   using Answered = std::function<void(ByteView reply)>;
   void start(Caller& client, Answered answered) {
-    principal = &client;
-    acts_as = client.acts_as;
-    db_ = client.db();
-    protocol_ = client.protocol();
+    stand_in_for(client);
     answered_ = std::move(answered);
   }
 

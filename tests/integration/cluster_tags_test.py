@@ -101,6 +101,24 @@ def test_tags_in_a_transaction_in_a_cluster(lab):
             assert replies[1].endswith(b"concerns many slots of the cluster and cannot be in a transaction\r\n")
 
 
+def transaction(client, *commands):
+    return decode(client.pipeline([("MULTI",), *commands, ("EXEC",)])[-1])
+
+
+def test_tags_of_a_watched_transaction_are_in_the_directory(lab):
+    """Also where a command of Larder's own stands beside them."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder, other = lab.larder("redis", cluster), lab.larder("redis", cluster)
+    with larder.connect() as client, other.connect() as second:
+        second.call("SET", "k", "v", "TAGS", 1, "t")
+        wait_until(lambda: trusts(other), 20, "the comparison of the directory")
+        for turn in range(10):
+            key, tag = f"{{{turn}}}k", f"only:{turn}"
+            client.call("WATCH", key)
+            assert transaction(client, ("SET", key, "v", "TAGS", 1, tag), ("PING",)) == [b"OK", b"PONG"]
+            assert trusts(other) and second.value("TAGINVALIDATE", tag) == 1
+
+
 def trusts(larder):
     return larder.info("tiers")["tags_directory_trusted"] == "1"
 

@@ -10,20 +10,14 @@ namespace larder::redis {
 
 void Gather::start(const Request& request, Spread spread, std::size_t parts) {
   client_ = &request.caller;
-  principal = client_->principal;
+  stand_in_for(*client_);
   spread_ = spread;
   ticket_.reset();
-  db_ = client_->db();
-  protocol_ = client_->protocol();
-  acts_as = client_->acts_as;
-  holds.watching = client_->holds.watching;
   parts_.clear();
   parts_.resize(parts);
   open_ = parts;
   slowest_us_ = 0;
   all_heard_of_ = true;
-  tracks = client_->tracks;
-  spared = client_->spared;
 }
 
 Step Gather::settle(const Request& request) {
