@@ -27,13 +27,13 @@ Step ask_and_run(Session& session, const Request& request) {
   const Step step = session.worker().backend().execute(asked);
   if (step != Step::pending) return step;
   const Ticket ticket = session.defer();
-  asking->start(session, [&session, ticket, &spec, raw = Bytes(request.raw)](ByteView answer) {
+  session.asking = std::move(asking);
+  session.asking->start(session, [&session, ticket, &spec, raw = Bytes(request.raw)](ByteView answer) {
     const auto asked_until_now = std::exchange(session.asking, nullptr);
     if (!answer.starts_with('-')) return session.run_at(ticket, spec, raw);
     session.reply_to(ticket).raw(answer);
     session.finish(ticket);
   });
-  session.asking = std::move(asking);
   return Step::blocking;
 }
 

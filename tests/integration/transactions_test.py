@@ -309,3 +309,18 @@ def test_transactions_follow_a_slot_that_moves(lab):
         assert client.value("MGET", *keys) == [b"5"] * 6
     info = larder.info("tiers")
     assert int(info["cluster_ask"]) > 0, info  # whether MOVED or the next look at the topology came first is chance
+
+
+def test_a_transaction_that_is_refused_at_once(lab):
+    """Its node is away and no more can be kept for it: the error stands where EXEC's array would."""
+    cluster = lab.redis_cluster("--cluster-require-full-coverage", "no", replicas=False)
+    larder = lab.larder("redis", cluster, workers=1, config={"redis.max_in_flight": "64KB"})
+    with larder.connect() as client, larder.connect() as other:
+        assert client.pipeline([("SET", "k", "v"), ("GET", "k")]) == [OK, b"$1\r\nv\r\n"]
+        cluster.owner("k").crash()
+        wait_until(lambda: client.call("GET", "k").startswith(b"-"), 20, "the loss of the node")
+        other.send("SET", "k", "v" * 100_000)
+        wait_until(lambda: b"cmd=set" in client.value("CLIENT", "LIST"), 5, "what waits for the node")
+        for commands in ([("GET", "k"), ("PING",)], [("GET", "k")]):
+            assert client.pipeline([("MULTI",), *commands, ("EXEC",)])[-1].startswith(b"-"), commands
+        assert other.read().startswith(b"-") and larder.process.running

@@ -79,4 +79,14 @@ TEST_CASE("transaction: what is queued is counted, and a block without commands 
   CHECK(Block().transaction.block() == Bytes(kBlockBegin).append(kBlockEnd));
 }
 
+TEST_CASE("transaction: who asks for the reply when it is there gets it at once, and once") {
+  Block queue;
+  std::vector<Bytes> heard;
+  queue.transaction.start(queue.client, nullptr);
+  queue.transaction.reply_to(queue.transaction.defer()).error("ERR no");
+  queue.transaction.finish(0);
+  queue.transaction.start(queue.client, [&](ByteView reply) { heard.emplace_back(reply); });
+  CHECK(heard == std::vector<Bytes>{"-ERR no\r\n"});
+}
+
 }  // namespace larder
