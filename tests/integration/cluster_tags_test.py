@@ -6,7 +6,7 @@ import time
 
 from cluster_test import migrate
 from support.lab import demanding
-from support.resp import decode, wait_until
+from support.resp import ReplyError, decode, wait_until
 from support.servers import RedisCluster, key_slot
 from tags_test import BOUND_S, CARRIED, Writers, check_nothing_older, check_shown
 
@@ -96,13 +96,88 @@ def test_tags_in_a_transaction_in_a_cluster(lab):
                                        ("EXEC",)])
             assert decode(replies[-1]) == [b"OK", b"OK", 1, [b"%b:c" % tag.encode()]], replies
             assert client.value("TAGINVALIDATE", tag) == 1
-        for words in (("TAGINVALIDATE", "b"), ("TAGKEYS", "b"), ("TAGCOUNT", "b")):
-            replies = client.pipeline([("MULTI",), words, ("EXEC",)])
-            assert replies[1].endswith(b"concerns many slots of the cluster and cannot be in a transaction\r\n")
+
+
+def spread(tag):
+    """Writes of twenty keys, on all nodes."""
+    return [("SET", f"k{n}", "old", "TAGS", 1, tag) for n in range(20)]
 
 
 def transaction(client, *commands):
     return decode(client.pipeline([("MULTI",), *commands, ("EXEC",)])[-1])
+
+
+def test_an_invalidation_in_a_transaction_in_a_cluster(lab):
+    """At its place among the other commands: what stands before it is gone with all other slots, what stands behind stays."""
+    larder = lab.larder("cluster")
+    for protocol in (2, 3):
+        with larder.connect(protocol) as client, larder.connect() as reader:
+            for words in (("t",), ("t", "ASYNC"), ("t", "x", "EXACT"), ("t", "t:1", "ALL")):
+                client.pipeline([(*command[:4], 2, "t", "t:1") for command in spread("t")])
+                assert set(reader.value("MGET", *(f"k{n}" for n in range(20)))) == {b"old"}
+                assert transaction(client, ("SET", "{s}before", "v", "TAGS", 2, "t", "t:1"), ("TAGCOUNT", "t"),
+                                   ("TAGINVALIDATE", *words), ("PING",), ("GET", "{s}before"), ("TAGCOUNT", "t"),
+                                   ("SET", "{s}behind", "v", "TAGS", 1, "t"), ("TAGCOUNT", "t"), ("TAGKEYS", "t")) == [
+                    b"OK", 21, 21, b"PONG", None, 0, b"OK", 1, [b"0", [b"{s}behind"]]]
+                assert set(reader.value("MGET", *(f"k{n}" for n in range(20)))) == {None}
+                assert client.value("GET", "{s}behind") == b"v" and client.value("TAGINVALIDATE", "t") == 1
+            client.pipeline(spread("t"))
+            assert transaction(client, ("TAGCOUNT", "t"), ("TAGINVALIDATE", "t"), ("TAGKEYS", "t")) == [20, 20, [b"0", []]]
+            queued, end = client.pipeline([("MULTI",), ("TAGINVALIDATE", "t:"), ("EXEC",)])[1:]
+            assert queued.startswith(b"-ERR") and end.startswith(b"-EXECABORT"), (queued, end)
+
+
+def test_a_user_invalidates_in_a_transaction_in_a_cluster(lab):
+    """With its own rights: what it may not do is an error at its place, and is not repeated."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    for node in cluster.nodes:
+        with node.connect() as raw:
+            raw.value("ACL", "SETUSER", "ann", "on", ">ann", "~*", "+@all")
+            raw.value("ACL", "SETUSER", "bob", "on", ">bob", "~*", "+@all", "-unlink")
+    with larder.connect() as own, larder.connect() as ann, larder.connect(3) as bob:
+        for name, client in (("ann", ann), ("bob", bob)):
+            assert client.call("AUTH", name, name) == b"+OK\r\n"
+        own.pipeline(spread("t"))
+        got, dropped, pong = transaction(bob, ("GET", "k1"), ("TAGINVALIDATE", "t"), ("PING",))
+        assert (got, pong) == (b"old", b"PONG") and isinstance(dropped, ReplyError), dropped
+        assert isinstance(transaction(bob, ("TAGINVALIDATE", "t"))[0], ReplyError)
+        assert larder.info("tiers")["tags_pending_invalidations"] == "0" and own.value("TAGCOUNT", "t") == 20
+        assert transaction(ann, ("TAGCOUNT", "t"), ("GET", "k1"), ("TAGINVALIDATE", "t")) == [20, b"old", 20]
+        assert own.value("TAGCOUNT", "t") == 0
+
+
+def test_tagkeys_in_a_transaction_in_a_cluster(lab):
+    """Call by call, wherever the block's slot is among those that are listed."""
+    larder = lab.larder("cluster")
+    with larder.connect() as client:
+        names = [f"k{n}" for n in range(100)] + [f"{{s}}{n}" for n in range(100)]
+        client.pipeline([("SET", name, "v", "TAGS", 1, "t") for name in names])
+        for own in ([], [("GET", "{s}0")], [("GET", "k7")]):
+            keys, cursor = [], b"0"
+            while cursor != b"0" or not keys:
+                cursor, found = transaction(client, *own, ("TAGKEYS", "t", "CURSOR", cursor, "COUNT", 15))[-1]
+                keys += found
+            assert sorted(keys) == sorted(name.encode() for name in names)
+
+
+def test_an_aborted_transaction_invalidates_nothing_in_a_cluster(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    for protocol in (2, 3):
+        with larder.connect(protocol) as client, cluster.connect() as raw:
+            client.pipeline(spread("t"))
+            for own in ([("SET", "{s}k", "v", "TAGS", 1, "t")], [], [("PING",)]):
+                for watched in ("{s}k", "{s}no"):
+                    client.call("WATCH", watched)
+                    raw.call("SET", watched, "changed")
+                    assert transaction(client, ("TAGINVALIDATE", "t"), *own, ("TAGINVALIDATE", "t")) is None
+                    assert client.value("TAGCOUNT", "t") == 20
+            client.call("WATCH", "{s}k", "{s}no")
+            assert transaction(client, ("SET", "{s}k", "v", "TAGS", 1, "t"), ("PING",), ("TAGINVALIDATE", "t")) == [
+                b"OK", b"PONG", 21]
+            assert client.pipeline([("MULTI",), ("TAGINVALIDATE", "t"), ("SET", "a", 1), ("SET", "b", 1), ("EXEC",)])[-1] == (
+                b"-CROSSSLOT Keys in request don't hash to the same slot\r\n")
 
 
 def test_tags_of_a_watched_transaction_are_in_the_directory(lab):
@@ -119,8 +194,77 @@ def test_tags_of_a_watched_transaction_are_in_the_directory(lab):
             assert trusts(other) and second.value("TAGINVALIDATE", tag) == 1
 
 
+def test_a_transaction_in_a_cluster_that_would_hold_redis_for_too_long(lab):
+    """What the block's own slot refuses is not done elsewhere; the number of keys in other slots does not matter."""
+    larder = lab.larder("cluster")
+    with larder.connect() as client:
+        for name in ("{s}many", "{r}many"):
+            client.pipeline([("SET", f"{name}{n}", "v", "TAGS", 1, "t") for n in range(3000)])
+        many, ping, few = decode(client.pipeline([("MULTI",), ("TAGINVALIDATE", "t"), ("PING",), ("GET", "{s}many1"),
+                                                  ("EXEC",)])[-1])
+        assert b"would hold Redis for too long" in many.args[0] and (ping, few) == (b"PONG", b"v")
+        assert client.value("TAGCOUNT", "t") == 6000
+        client.pipeline([("DEL", f"{{s}}many{n}") for n in range(2000)])
+        assert transaction(client, ("SET", "{s}k", "v"), ("TAGINVALIDATE", "t")) == [b"OK", 4000]
+
+
+def test_a_slot_moves_under_a_transaction_with_tags(lab):
+    """That of the block, and others; a client that has gone meanwhile does not take its transaction back."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    keys = [f"{{s}}{n}" for n in range(20)]
+    with larder.connect(timeout=20) as client, larder.connect() as waiting, larder.connect() as gone, cluster.connect() as raw:
+        def half_way():
+            waiting.pipeline([("MULTI",), ("SET", own, "new"), ("TAGINVALIDATE", "t"), ("SET", behind, "v", "TAGS", 1, "t")])
+            waiting.send("EXEC")
+            gone.pipeline([("MULTI",), ("TAGINVALIDATE", "u")])
+            gone.send("EXEC")
+            gone.close()
+
+        for own, behind in (("{s}own", "{s}behind"), ("{r}own", "{r}behind")):
+            client.pipeline([("SET", key, "v", "TAGS", 1, "t") for key in keys] + spread("t"))
+            client.pipeline([("SET", f"{key}u", "v", "TAGS", 1, "u") for key in keys])
+            source = cluster.owner("{s}")
+            migrate(cluster, key_slot("{s}"), source, next(node for node in cluster.nodes if node is not source), half_way)
+            assert decode(waiting.read()) == [b"OK", 40, b"OK"]
+            assert client.value("TAGCOUNT", "t") == 1 and raw.value("GET", keys[0]) is None
+            wait_until(lambda: client.value("TAGCOUNT", "u") == 0, 10, "what the client that has gone had asked for")
+            client.call("DEL", behind)
+            gone = lab.closing(larder.connect())
+
+
+def test_a_node_is_away_while_a_transaction_invalidates(lab):
+    """Its element is an error, L1 has none of it any more, and it is done when the node is back."""
+    cluster = lab.redis_cluster("--appendonly", "yes", "--appendfsync", "always", "--cluster-require-full-coverage", "no",
+                                replicas=False)
+    larder = lab.larder("redis", cluster, config={"redis.command_timeout": "500ms"})
+    keys = [f"k{n}" for n in range(20)]
+    own = next(key for key in keys if cluster_node(key) == 0)
+    with larder.connect() as client:
+        client.pipeline(spread("t"))
+        assert set(client.value("MGET", *keys)) == {b"old"}
+        cluster.nodes[1].crash()
+        written, dropped, pong, left = transaction(client, ("SET", own, "new"), ("TAGINVALIDATE", "t"), ("PING",), ("GET", own))
+        assert (written, pong, left) == (b"OK", b"PONG", None) and isinstance(dropped, ReplyError), dropped
+        assert larder.info("tiers")["tags_pending_invalidations"] == "1"
+        assert not any(client.call("GET", key).startswith(b"$3") for key in keys if cluster_node(key) == 1)
+        away = next(key for key in keys if cluster_node(key) == 1)
+        assert client.pipeline([("MULTI",), ("TAGINVALIDATE", "t"), ("SET", away, "new"), ("EXEC",)])[-1].startswith(b"-")
+        assert larder.info("tiers")["tags_pending_invalidations"] == "1"
+        cluster.nodes[1].start()
+        wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 30, "an empty queue")
+        with cluster.connect() as raw:
+            assert all(raw.value("GET", key) is None for key in keys)
+
+
+def invalidate_beside_a_read(client):
+    """In a transaction in a slot whose keys carry the tag."""
+    read, dropped = transaction(client, ("GET", CARRIED[0]), ("TAGINVALIDATE", "t"))
+    return dropped
+
+
 def trusts(larder):
-    return larder.info("tiers")["tags_directory_trusted"] == "1"
+    return larder.info("tiers").get("tags_directory_trusted") == "1"
 
 
 def steps(larder):
@@ -198,7 +342,8 @@ def test_slots_move_while_tags_are_used(lab):
             end = time.monotonic() + 4.0 * lab.arguments.rounds
             while time.monotonic() < end:
                 dropped += check_nothing_older(client, [other], writers)
-                rounds += 1
+                dropped += check_nothing_older(client, [other], writers, invalidate_beside_a_read)
+                rounds += 2
         finally:
             stopping.set()
             mover.join()
@@ -276,7 +421,11 @@ def test_a_master_is_killed_while_tags_are_invalidated(lab):
 
         def invalidate():
             floor = writers.floor()
-            done = client.call("TAGINVALIDATE", "t").startswith(b":")
+            if sum(outcomes.values()) % 2:
+                done = client.call("TAGINVALIDATE", "t").startswith(b":")
+            else:
+                end = transaction(client, ("GET", CARRIED[0]), ("TAGINVALIDATE", "t"))
+                done = isinstance(end, list) and isinstance(end[1], int)
             outcomes["done" if done else "failed"] += 1
             if not done:
                 return

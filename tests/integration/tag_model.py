@@ -65,13 +65,16 @@ class Commands:
         self.rng, self.keys, self.model = rng, keys, Model()
         self.makers = [self.make_set, self.make_set, self.make_set, self.make_plain, self.make_append, self.make_tagadd,
                        self.make_tagrem, self.make_end, self.make_rename, self.make_copy, self.make_get,
-                       self.make_taglist, self.make_count, self.make_tagkeys, self.make_invalidate]
+                       self.make_taglist, *self.keyless()]
 
-    def leave_out(self, *makers):
-        self.makers = [maker for maker in self.makers if maker not in makers]
+    def keyless(self):
+        return [self.make_count, self.make_tagkeys, self.make_invalidate]
 
     def next(self):
         return self.rng.choice(self.makers)()
+
+    def next_keyless(self):
+        return self.rng.choice(self.keyless())()
 
     def key(self):
         return self.rng.choice(self.keys)

@@ -321,6 +321,6 @@ def test_a_transaction_that_is_refused_at_once(lab):
         wait_until(lambda: client.call("GET", "k").startswith(b"-"), 20, "the loss of the node")
         other.send("SET", "k", "v" * 100_000)
         wait_until(lambda: b"cmd=set" in client.value("CLIENT", "LIST"), 5, "what waits for the node")
-        for commands in ([("GET", "k"), ("PING",)], [("GET", "k")]):
+        for commands in ([("GET", "k"), ("PING",)], [("GET", "k"), ("TAGCOUNT", "t")], [("GET", "k"), ("PING",), ("TAGCOUNT", "t")]):
             assert client.pipeline([("MULTI",), *commands, ("EXEC",)])[-1].startswith(b"-"), commands
         assert other.read().startswith(b"-") and larder.process.running

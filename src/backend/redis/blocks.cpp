@@ -25,7 +25,7 @@ void Blocks::send(const Request& request, const Route& route, Lane& lane, InFlig
   Bytes replaced;
   block = {.asked = route.queued, .queued = route.queued, .guard = lane.block_guard(), .tells = route.tells};
   if (entry.scripted) {
-    tag_requests_.append_block(request, lane, replaced, block.shown);
+    tag_requests_.append_block(request, route, lane, replaced, block.shown);
     block.queued = static_cast<std::uint32_t>(block.shown.size());
   }
   const ByteView behind_multi =

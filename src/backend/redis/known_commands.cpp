@@ -316,6 +316,7 @@ Route KnownCommands::route_block(const Request& exec) const {
     block.effect = std::max(block.effect, one.effect);
     if (is_changed_in_block(queued, one.tags)) block.tags = TagRole::block;
     block.tells |= one.effect == Effect::told;
+    block.has_all_of_tag |= concerns_all_of_tag(one.tags);
     block.selects |= queued.spec != nullptr && queued.spec->name == "select";
   });
   std::vector<ByteView> keys;

@@ -53,6 +53,11 @@ enum class TagRole : std::uint8_t {
   own,      ///< Larder's own call of a script
 };
 
+/// Whether the command is about all keys of a tag, which in a cluster are in many slots.
+[[nodiscard]] constexpr bool concerns_all_of_tag(TagRole role) noexcept {
+  return role == TagRole::sweeps || role == TagRole::walks;
+}
+
 /// What Larder must know of a command to forward it.
 struct Route {
   Effect effect = Effect::all;
@@ -65,6 +70,7 @@ struct Route {
   std::uint32_t queued = 0;             ///< of EXEC: the commands of its block
   bool selects = false;                 ///< of EXEC: its block has SELECT
   bool tells = false;                   ///< of EXEC: its block has what is Effect::told
+  bool has_all_of_tag = false;          ///< of EXEC: its block has what concerns_all_of_tag() means
   bool repeats_keys = false;            ///< of EXEC: a key is named twice
   bool spans_slots = false;             ///< of EXEC: its keys are in several slots
   std::optional<ByteView> first_key{};  ///< of EXEC; lives as long as its request

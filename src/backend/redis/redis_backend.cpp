@@ -80,6 +80,7 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Sh
       tag_requests_(tag_state_, commands_, topology_),
       tag_registrar_(tag_state_, commands_, topology_, *this, errands_, retries_),
       tag_jobs_(context_, tag_state_, topology_, tag_registrar_, *this),
+      tag_blocks_(tag_jobs_, tag_state_, commands_),
       blocks_(context_, tag_requests_, tag_state_, retries_),
       broadcasts_(shared.broadcasts),
       broadcast_waiters_(context_, shared.broadcasts, tag_state_.prefix),
@@ -113,6 +114,13 @@ Step RedisBackend::execute(const Request& request) {
   if (route.needs == Private::subscribes) return subscriptions_.take(request, route);
   if (!may_tag(request, route)) return Step::done;
   if (is_swept(route)) return tag_jobs_.run(request);
+  if (route.has_all_of_tag && topology_.is_cluster())
+    return tag_blocks_.run(request, route, [&](const Request& block) { return run(block, route); });
+  return run(request, route);
+}
+
+/// What is for one node.
+Step RedisBackend::run(const Request& request, const Route& route) {
   if (route.key_rule == KeyRule::block && request.caller.holds.watching)
     if (const std::optional<Step> held = tag_registrar_.hold(request, route)) return *held;
   if (route.needs != Private::no)
@@ -142,13 +150,7 @@ void RedisBackend::append_read_keys(const Request& request, std::vector<KeyRef>&
 
 bool RedisBackend::may_queue(const Request& request) {
   const Route route = commands_.route(request);
-  if (commands_.refuses(request) || !cluster_.may_queue(request, route) || !may_tag(request, route))
-    return false;
-  const bool is_of_many_slots = topology_.is_cluster() && is_swept(route);
-  if (is_of_many_slots)
-    request.reply.error(fmt::format(
-        "ERR '{}' concerns many slots of the cluster and cannot be in a transaction", request.spec->name));
-  return !is_of_many_slots;
+  return !commands_.refuses(request) && cluster_.may_queue(request, route) && may_tag(request, route);
 }
 
 /// It is not one request to Redis.
@@ -603,6 +605,7 @@ void RedisBackend::tick() {
   broadcast_waiters_.tick(now_us);
   heed_promotions();
   tag_jobs_.tick(now_us);
+  tag_blocks_.tick();
   ask_about_tags(now_us);
 }
 
@@ -631,7 +634,8 @@ void RedisBackend::drain(std::function<void()> done) {
 
 void RedisBackend::finish_drain() {
   if (!drained_) return;
-  bool quiet = !retries_.any_waits() && tag_jobs_.is_quiet() && tag_registrar_.is_quiet();
+  bool quiet =
+      !retries_.any_waits() && tag_jobs_.is_quiet() && tag_blocks_.is_quiet() && tag_registrar_.is_quiet();
   topology_.for_each_node([&quiet](const Node& node) { quiet = quiet && node.is_quiet(); });
   if (!quiet) return;
   topology_.for_each_node([](Node& node) { node.close(); });

@@ -16,6 +16,7 @@
 #include "backend/redis/retries.h"
 #include "backend/redis/scripts.h"
 #include "backend/redis/subscriptions.h"
+#include "backend/redis/tag_blocks.h"
 #include "backend/redis/tag_jobs.h"
 #include "backend/redis/tag_registrar.h"
 #include "backend/redis/tag_requests.h"
@@ -84,6 +85,7 @@ class RedisBackend final : public Backend,
   void heed_script(const Request& request);
   [[nodiscard]] std::optional<Step> read_from_replica(const Request& request, const Route& route,
                                                       bool may_use_l1);
+  [[nodiscard]] Step run(const Request& request, const Route& route);
   [[nodiscard]] Step forward(const Request& request, const Route& route);
   [[nodiscard]] Lane& lane_for(const Request& request, const Route& route);
   [[nodiscard]] bool calls_known_script(const Request& request);
@@ -159,6 +161,7 @@ class RedisBackend final : public Backend,
   TagRequests tag_requests_;
   TagRegistrar tag_registrar_;
   TagJobs tag_jobs_;
+  TagBlocks tag_blocks_;
   Blocks blocks_;
   const Broadcasts& broadcasts_;
   BroadcastWaiters broadcast_waiters_;

@@ -259,6 +259,19 @@ class TagJobs::Pruner final : public OwnCaller {
 
 // --- what workers do ---
 
+void append_outcome(ReplyWriter& reply, const TagSweep::Outcome& outcome) {
+  if (!outcome.error.empty()) return reply.error(outcome.error);
+  reply.integer(outcome.count);
+}
+
+void append_outcome(ReplyWriter& reply, const TagListing::Outcome& outcome) {
+  if (!outcome.error.empty()) return reply.error(outcome.error);
+  reply.begin_array(2);
+  reply.bulk(std::to_string(outcome.cursor));
+  reply.begin_array(outcome.keys.size());
+  for (const Bytes& key : outcome.keys) reply.bulk(key);
+}
+
 TagJobs::TagJobs(const NodeContext& context, TagState& state, Topology& topology, TagRegistrar& registrar,
                  TagHost& host)
     : context_(context), state_(state), topology_(topology), host_(host) {
@@ -305,22 +318,24 @@ Step TagJobs::start(const Request& request, TagSweep::Plan plan) {
   if (request.caller.pending() > 0) return Step::hold;
   Caller& caller = request.caller;
   const Ticket ticket = caller.defer();
+  sweep_for_client(std::move(plan), [&caller, ticket](const TagSweep::Outcome& outcome) {
+    ReplyWriter reply = caller.reply_to(ticket);
+    append_outcome(reply, outcome);
+    caller.finish(ticket);
+  });
+  return Step::blocking;
+}
+
+void TagJobs::sweep_for_client(TagSweep::Plan plan, TagSweep::Done done) {
   const bool drops = plan.aim == TagAim::drop;
   const bool may_repeat = drops && plan.user == nullptr;
   PendingInvalidations::Entry entry{plan.db, plan.query};
   launch(std::move(plan),
-         [this, &caller, ticket, drops, may_repeat, entry](const TagSweep::Outcome& outcome) {
-           ReplyWriter reply = caller.reply_to(ticket);
-           if (outcome.error.empty()) {
-             reply.integer(outcome.count);
-           } else {
-             if (drops) context_.keyspace.void_all();
-             if (may_repeat) state_.pending.add(entry);
-             reply.error(outcome.error);
-           }
-           caller.finish(ticket);
+         [this, drops, may_repeat, entry, done = std::move(done)](const TagSweep::Outcome& outcome) {
+           if (!outcome.error.empty() && drops) context_.keyspace.void_all();
+           if (!outcome.error.empty() && may_repeat) state_.pending.add(entry);
+           done(outcome);
          });
-  return Step::blocking;
 }
 
 Step TagJobs::list(const Request& request) {
@@ -332,28 +347,28 @@ Step TagJobs::list(const Request& request) {
   if (request.caller.pending() > 0) return Step::hold;
   Caller& caller = request.caller;
   const Ticket ticket = caller.defer();
+  list_for_client({.words = *std::move(words), .user = caller.acts_as},
+                  [&caller, ticket](const TagListing::Outcome& outcome) {
+                    ReplyWriter reply = caller.reply_to(ticket);
+                    append_outcome(reply, outcome);
+                    caller.finish(ticket);
+                  });
+  return Step::blocking;
+}
+
+void TagJobs::list_for_client(TagListing::Plan plan, TagListing::Done done) {
   List& list = *lists_.emplace_back(std::make_unique<List>());
-  const auto tell = [&caller, ticket, &list](const TagListing::Outcome& outcome) {
-    ReplyWriter reply = caller.reply_to(ticket);
+  const auto tell = [&list, done = std::move(done)](const TagListing::Outcome& outcome) {
     list.over = true;
-    if (!outcome.error.empty()) {
-      reply.error(outcome.error);
-    } else {
-      reply.begin_array(2);
-      reply.bulk(std::to_string(outcome.cursor));
-      reply.begin_array(outcome.keys.size());
-      for (const Bytes& key : outcome.keys) reply.bulk(key);
-    }
-    caller.finish(ticket);
+    done(outcome);
   };
-  list.listing = std::make_unique<TagListing>(state_, host_, *words, caller.acts_as, tell);
-  list.survey = std::make_unique<TagSurvey>(state_, host_, words->query,
+  list.survey = std::make_unique<TagSurvey>(state_, host_, plan.words.query,
                                             [&list, tell](const TagSurvey::Slots& slots, ByteView error) {
                                               if (error.empty()) return list.listing->start(slots);
                                               tell({.error = Bytes(error)});
                                             });
+  list.listing = std::make_unique<TagListing>(state_, host_, std::move(plan), tell);
   list.survey->start();
-  return Step::blocking;
 }
 
 void TagJobs::launch(TagSweep::Plan plan, TagSweep::Done done) {
@@ -365,6 +380,9 @@ void TagJobs::begin(Job& job) {
   job.stage = Job::Stage::running;
   if (!topology_.is_cluster()) return sweep(job, {TagGroup::of_database(state_.prefix)});
   job.losses = state_.directory.losses();
+  const bool may_be_back =
+      job.plan.apart && job.plan.aim == TagAim::drop && job.plan.apart->losses != job.losses;
+  if (may_be_back) job.plan.apart.reset();  // its master may be the one that was lost
   ++job.rounds;
   job.survey = std::make_unique<TagSurvey>(state_, host_, job.plan.query,
                                            [this, &job](const TagSurvey::Slots& slots, ByteView error) {
@@ -372,7 +390,8 @@ void TagJobs::begin(Job& job) {
                                              std::vector<TagGroup> groups;
                                              groups.reserve(slots.size());
                                              for (const std::uint16_t slot : slots)
-                                               groups.push_back(TagGroup::of_slot(state_.prefix, slot));
+                                               if (!job.plan.apart || job.plan.apart->slot != slot)
+                                                 groups.push_back(TagGroup::of_slot(state_.prefix, slot));
                                              sweep(job, std::move(groups));
                                            });
   job.survey->start();

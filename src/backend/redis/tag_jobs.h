@@ -36,11 +36,18 @@ enum class TagAim : std::uint8_t {
 /// Life: its walks are callers, so it lives until none of them waits. Thread: one worker.
 class TagSweep {
  public:
+  /// A slot that somebody else has seen to, within a transaction.
+  struct Apart {
+    std::uint16_t slot;
+    std::uint32_t losses;  ///< of masters, before that
+  };
+
   struct Plan {
     TagQuery query;
     TagAim aim = TagAim::drop;
     int db = 0;
     std::shared_ptr<const UpstreamUser> user{};  ///< null: Larder's own
+    std::optional<Apart> apart{};
   };
 
   /// What became of it.
@@ -79,6 +86,9 @@ class TagSweep {
   Outcome outcome_;
 };
 
+void append_outcome(ReplyWriter& reply, const TagSweep::Outcome& outcome);
+void append_outcome(ReplyWriter& reply, const TagListing::Outcome& outcome);
+
 /// The commands about all keys of a tag, and what is done about tags without being asked.
 ///
 /// Thread: one worker; `state` is shared with the others.
@@ -90,6 +100,10 @@ class TagJobs {
 
   /// TAGINVALIDATE and TAGCOUNT; in a cluster TAGKEYS too.
   [[nodiscard]] Step run(const Request& request);
+
+  /// Runs a part of a client's command. What could not be dropped L1 has no more, and it will be repeated.
+  void sweep_for_client(TagSweep::Plan plan, TagSweep::Done done);
+  void list_for_client(TagListing::Plan plan, TagListing::Done done);
 
   void tick(std::int64_t now_us);
 

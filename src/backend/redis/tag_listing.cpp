@@ -15,17 +15,18 @@ constexpr std::size_t kSlotsAtOnce = 64;
 
 class TagListing::Part final : public OwnCaller {
  public:
-  Part(TagListing& listing, std::uint16_t slot, std::uint64_t place)
-      : listing_(listing), slot_(slot), place_(place) {
-    acts_as = listing.user_;
+  Part(TagListing& listing, std::uint16_t slot) : listing_(listing), slot_(slot) {
+    acts_as = listing.plan_.user;
   }
 
   void start() {
+    if (is_answered()) return listing_.answered();
     const std::vector<std::string> names = TagGroup::of_slot(listing_.state_.prefix, slot_).own_keys();
     const std::vector<ByteView> keys(names.begin(), names.end());
-    const TagQuery& query = listing_.words_.query;
-    const std::string place = std::to_string(place_);
-    const std::string count = std::to_string(std::min(listing_.words_.count, kMostKeysAStep));
+    const TagKeysArguments& words = listing_.plan_.words;
+    const TagQuery& query = words.query;
+    const std::string place = std::to_string(place_in(slot_, words.cursor));
+    const std::string count = std::to_string(std::min(words.count, kMostKeysAStep));
     const ByteView reach = query.reach == TagQuery::Reach::exact ? "exact" : "below";
     if (call(listing_.host_, TagScript::keys, keys,
              std::to_array<ByteView>({query.tags.front(), reach, place, count})))
@@ -39,7 +40,7 @@ class TagListing::Part final : public OwnCaller {
 
   /// Adds the keys; returns the place to go on from. Nothing: an error, which is noted.
   [[nodiscard]] std::optional<std::uint64_t> take(Outcome& outcome) const {
-    ReplyCursor cursor(reply());
+    ReplyCursor cursor(is_answered() ? listing_.plan_.answer : reply());
     const ReplyCursor::Value head = cursor.next();
     if (head.is_error() || head.count != 2) {
       outcome.error = head.is_error() ? Bytes(head.text) : "ERR Redis answered with something else";
@@ -52,20 +53,20 @@ class TagListing::Part final : public OwnCaller {
   }
 
  private:
+  [[nodiscard]] bool is_answered() const noexcept { return listing_.plan_.answered == slot_; }
+
   TagListing& listing_;
   const std::uint16_t slot_;
-  const std::uint64_t place_;
   int attempts_ = 0;
 };
 
-TagListing::TagListing(TagState& state, TagHost& host, TagKeysArguments words,
-                       std::shared_ptr<const UpstreamUser> user, Done done)
-    : state_(state), host_(host), words_(std::move(words)), user_(std::move(user)), done_(std::move(done)) {}
+TagListing::TagListing(TagState& state, TagHost& host, Plan plan, Done done)
+    : state_(state), host_(host), plan_(std::move(plan)), done_(std::move(done)) {}
 
 TagListing::~TagListing() = default;
 
 void TagListing::start(const TagSurvey::Slots& slots) {
-  const std::uint16_t from = words_.cursor % kHashSlots;
+  const std::uint16_t from = plan_.words.cursor % kHashSlots;
   slots_.assign(std::ranges::lower_bound(slots, from), slots.end());
   begin_wave();
 }
@@ -73,10 +74,7 @@ void TagListing::start(const TagSurvey::Slots& slots) {
 void TagListing::begin_wave() {
   wave_ = parts_.size();
   const std::size_t end = std::min(slots_.size(), wave_ + kSlotsAtOnce);
-  for (std::size_t i = wave_; i < end; ++i) {
-    const bool goes_on = i == 0 && slots_[0] == words_.cursor % kHashSlots;
-    parts_.push_back(std::make_unique<Part>(*this, slots_[i], goes_on ? words_.cursor / kHashSlots : 0));
-  }
+  for (std::size_t i = wave_; i < end; ++i) parts_.push_back(std::make_unique<Part>(*this, slots_[i]));
   if (wave_ == end) return done_(outcome_);
   open_ = end - wave_ + 1;
   for (std::size_t i = wave_; i < end; ++i) parts_[i]->start();
@@ -96,7 +94,7 @@ void TagListing::take_wave() {
       outcome_.cursor = *place * kHashSlots + slots_[i];
       return done_(outcome_);
     }
-    if (outcome_.keys.size() >= words_.count && i + 1 < slots_.size()) {
+    if (outcome_.keys.size() >= plan_.words.count && i + 1 < slots_.size()) {
       outcome_.cursor = slots_[i + 1];
       return done_(outcome_);
     }

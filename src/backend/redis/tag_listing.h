@@ -2,14 +2,21 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "backend/redis/hash_slot.h"
 #include "backend/redis/tag_caller.h"
 #include "backend/redis/tag_state.h"
 #include "backend/redis/tag_survey.h"
 #include "command/tags.h"
 
 namespace larder::redis {
+
+/// Where in a slot a TAGKEYS with that cursor begins, if it looks there.
+[[nodiscard]] constexpr std::uint64_t place_in(std::uint16_t slot, std::uint64_t cursor) noexcept {
+  return cursor % kHashSlots == slot ? cursor / kHashSlots : 0;
+}
 
 /// TAGKEYS in a cluster: one call after the other of a few slots each, in the order of the slots, until there
 /// are as many keys as were asked for.
@@ -27,8 +34,15 @@ class TagListing {
   };
   using Done = std::function<void(const Outcome&)>;
 
-  TagListing(TagState& state, TagHost& host, TagKeysArguments words, std::shared_ptr<const UpstreamUser> user,
-             Done done);
+  /// What is listed, for whom.
+  struct Plan {
+    TagKeysArguments words;
+    std::shared_ptr<const UpstreamUser> user{};  ///< null: Larder's own
+    std::optional<std::uint16_t> answered{};     ///< a slot that need not be asked
+    Bytes answer{};                              ///< of that
+  };
+
+  TagListing(TagState& state, TagHost& host, Plan plan, Done done);
   ~TagListing();
 
   /// `slots` in their order: those that may have keys.
@@ -43,8 +57,7 @@ class TagListing {
 
   TagState& state_;
   TagHost& host_;
-  const TagKeysArguments words_;
-  const std::shared_ptr<const UpstreamUser> user_;
+  const Plan plan_;
   Done done_;
   TagSurvey::Slots slots_;
   std::vector<std::unique_ptr<Part>> parts_;  ///< those that were begun, by place in slots_

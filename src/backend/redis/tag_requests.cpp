@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "backend/block.h"
+#include "backend/redis/handshake.h"
+#include "backend/redis/tag_listing.h"
 #include "backend/redis/tag_record.h"
 #include "command/arguments.h"
 #include "command/error_reply.h"
@@ -142,9 +144,8 @@ void TagRequests::append(const Request& request, const Route& route, const Lane&
     case TagRole::lists:
       return append_change(request, TagScript::list, out);
     case TagRole::walks:
-      return append_keys(request, out);
     case TagRole::sweeps:
-      return append_sweep(request, out);
+      return append_part(request, route, std::nullopt, out);
     case TagRole::carries:
       return append_carry(request, out);
     case TagRole::moves:
@@ -223,25 +224,39 @@ void TagRequests::append_move(const Request& request, Bytes& out) {
   append_call(TagScript::move, keys_, arguments_, out);
 }
 
-void TagRequests::append_keys(const Request& request, Bytes& out) {
+/// What Redis has of a command about all keys of a tag. In a cluster that is a part, within the slot of a
+/// block: see tag_blocks.h.
+void TagRequests::append_part(const Request& request, const Route& route,
+                              std::optional<ByteView> key_of_block, Bytes& out) {
+  if (topology_.is_cluster() && !key_of_block) return append_request(out, {"EVAL", "return 0", "0"});
+  const TagGroup group =
+      topology_.is_cluster() ? group_of(*key_of_block) : TagGroup::of_database(state_.prefix);
+  if (route.tags == TagRole::sweeps) return append_sweep(request, group, out);
+  std::uint64_t cursor = parse_tagkeys(request.argv)->cursor;
+  if (topology_.is_cluster()) cursor = place_in(hash_slot(*key_of_block), cursor);
+  append_keys(request, group, cursor, out);
+}
+
+void TagRequests::append_keys(const Request& request, const TagGroup& group, std::uint64_t cursor,
+                              Bytes& out) {
   const Result<TagKeysArguments> words = parse_tagkeys(request.argv);
-  const std::string records = TagGroup::of_database(state_.prefix).records();
-  const std::string cursor = std::to_string(words->cursor);
+  names_ = group.own_keys();
+  const std::string place = std::to_string(cursor);
   const std::string count = std::to_string(std::min(words->count, kMostKeysAStep));
-  keys_ = {records};
+  keys_.assign(names_.begin(), names_.end());
   arguments_ = {words->query.tags.front(), words->query.reach == TagQuery::Reach::exact ? "exact" : "below",
-                cursor, count};
+                place, count};
   append_call(TagScript::keys, keys_, arguments_, out);
 }
 
 /// Within a transaction. ASYNC makes no difference: one step is as fast as leaving it for later would be.
-void TagRequests::append_sweep(const Request& request, Bytes& out) {
+void TagRequests::append_sweep(const Request& request, const TagGroup& group, Bytes& out) {
   const Result<TagQuery> query = query_of(request);
-  const std::string records = TagGroup::of_database(state_.prefix).records();
+  names_ = group.own_keys();
   const std::string refusal =
       fmt::format("ERR '{}' in a transaction would hold Redis for too long, as {}", request.spec->name,
                   "there are too many keys: send it outside of MULTI");
-  keys_ = {records};
+  keys_.assign(names_.begin(), names_.end());
   arguments_ = {request.spec->name == "tagcount" ? "count" : "tell",
                 query->reach == TagQuery::Reach::exact ? "exact" : "below",
                 query->need == TagQuery::Need::all ? "all" : "any", kMostInTransaction, refusal};
@@ -265,7 +280,8 @@ void TagRequests::append_sizes(const Lane& lane, Bytes& out) {
 }
 
 /// A key that one command has ended and another makes anew must not have the tags of the old one.
-void TagRequests::append_block(const Request& exec, const Lane& lane, Bytes& out, std::vector<Shown>& shown) {
+void TagRequests::append_block(const Request& exec, const Route& block, const Lane& lane, Bytes& out,
+                               std::vector<Shown>& shown) {
   const bool tidies = state_.in_use(exec.caller.db());
   boost::unordered_flat_set<ByteView> written;
   out.append(kBlockBegin);
@@ -279,7 +295,9 @@ void TagRequests::append_block(const Request& exec, const Lane& lane, Bytes& out
       for (const ByteView key : keys) again |= !written.insert(key).second;
       if (again && !is_replaced && append_tidy(queued, route, out)) shown.push_back(Shown::not_at_all);
     }
-    if (is_replaced)
+    if (concerns_all_of_tag(route.tags))
+      append_part(queued, route, block.first_key, out);
+    else if (is_replaced)
       append(queued, route, lane, out);
     else
       out.append(queued.raw);

@@ -50,7 +50,8 @@ class TagRequests {
   void append(const Request& request, const Route& route, const Lane& lane, Bytes& out);
 
   /// Appends what Redis gets in place of EXEC's block, and what becomes of the reply to each command of it.
-  void append_block(const Request& exec, const Lane& lane, Bytes& out, std::vector<Shown>& shown);
+  void append_block(const Request& exec, const Route& route, const Lane& lane, Bytes& out,
+                    std::vector<Shown>& shown);
 
   /// Appends a request that forgets the tags of those of the keys that are gone; false when there is no need.
   [[nodiscard]] bool append_tidy(const Request& request, const Route& route, Bytes& out);
@@ -64,8 +65,10 @@ class TagRequests {
   void append_change(const Request& request, TagScript script, Bytes& out);
   void append_carry(const Request& request, Bytes& out);
   void append_move(const Request& request, Bytes& out);
-  void append_sweep(const Request& request, Bytes& out);
-  void append_keys(const Request& request, Bytes& out);
+  void append_sweep(const Request& request, const TagGroup& group, Bytes& out);
+  void append_keys(const Request& request, const TagGroup& group, std::uint64_t cursor, Bytes& out);
+  void append_part(const Request& request, const Route& route, std::optional<ByteView> key_of_block,
+                   Bytes& out);
   void append_sizes(const Lane& lane, Bytes& out);
   [[nodiscard]] TagGroup group_of(ByteView key) const;
 

@@ -161,8 +161,15 @@ TEST_CASE("redis commands: of a transaction is true what is true of its commands
     CHECK((route.selects && route.effect == Effect::all));
   });
   look({{"tagcount", "t"}, {"del", "a"}}, [](const Route& route, std::size_t, std::size_t) {
-    CHECK((route.tags == TagRole::block && !route.tells && !route.repeats_keys));
+    CHECK((route.tags == TagRole::block && route.has_all_of_tag && !route.tells && !route.repeats_keys));
   });
+  look({{"tagkeys", "t"}}, [](const Route& route, std::size_t, std::size_t keys) {
+    CHECK((route.has_all_of_tag && !route.first_key && keys == 0));
+  });
+  look({{"set", "a", "1", "tags", "1", "t"}, {"taglist", "a"}},
+       [](const Route& route, std::size_t, std::size_t) {
+         CHECK((route.tags == TagRole::block && !route.has_all_of_tag && route.first_key == "a"));
+       });
   look({{"del", "a"}, {"set", "a", "1"}, {"taginvalidate", "t"}},
        [](const Route& route, std::size_t, std::size_t) {
          CHECK((route.tells && route.repeats_keys && route.effect == Effect::keys));
