@@ -481,6 +481,29 @@ def test_a_user_that_is_deleted_hears_nothing_more(lab):
             other.hears(b"b")
 
 
+def test_clients_that_leave_while_redis_is_asked(lab):
+    """Redis' answer comes when they are gone, or too late for those that wait."""
+    redis = lab.redis()
+    give_users(redis)
+    larder = lab.larder("redis", redis, config={"redis.command_timeout": "300ms"}, workers=1)
+    with larder.connect() as own:
+        for options in ((), ("BCAST",), ("BCAST", "PREFIX", "a", "REDIRECT", "99999")):
+            leaving, waiting = (as_user(lab, larder, "ann") for _ in range(2))
+            assert leaving.call("GET", "a") == waiting.call("GET", "a") == b"_\r\n"  # its connection is there
+            redis.process.freeze()
+            try:
+                leaving.send("CLIENT", "TRACKING", "ON", *options)
+                waiting.send("CLIENT", "TRACKING", "ON", *options)
+                wait_until(lambda: own.value("CLIENT", "LIST").count(b" cmd=client|tracking ") == 2, 10, "Redis to be asked")
+                leaving.close()
+                assert waiting.read().startswith(b"-ERR Redis at ")
+            finally:
+                redis.process.thaw()
+            wait_until(lambda: waiting.call("GET", "a") == b"_\r\n", 10, "Redis to answer again")
+            assert decode(waiting.call("CLIENT", "TRACKINGINFO"))[b"flags"] == [b"off"]
+            waiting.close()
+
+
 def test_another_user_goes_on_when_redis_is_back(lab):
     redis = lab.redis()
     give_users(redis)
