@@ -1,6 +1,8 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "command/arguments.h"
+#include "command/error_reply.h"
 #include "resp/request_parser.h"
 
 namespace larder {
@@ -29,6 +31,14 @@ void for_each_queued(const Request& exec, Visit visit) {
     visit(Request{find_row(parser.argv()), parser.argv(), raw, exec.now_ms, exec.caller, exec.reply});
     rest.remove_prefix(raw.size());
   }
+}
+
+/// A queued SELECT: what follows it in the transaction is about that database.
+inline void run_queued_select(Call& call, int& db) {
+  const Result<int> chosen = database_argument(call.argv[1]);
+  if (!chosen) return append_error(call, chosen.error());
+  db = *chosen;
+  call.reply.ok();
 }
 
 }  // namespace larder

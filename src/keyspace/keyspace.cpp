@@ -334,8 +334,8 @@ std::uint64_t Keyspace::expiring(int db) const noexcept {
   return total;
 }
 
-std::vector<std::unique_lock<std::mutex>> Keyspace::lock_all() const {
-  std::vector<std::unique_lock<std::mutex>> locks;
+std::vector<std::unique_lock<std::recursive_mutex>> Keyspace::lock_all() const {
+  std::vector<std::unique_lock<std::recursive_mutex>> locks;
   for (const auto& shard : shards_) locks.emplace_back(shard->mutex);
   return locks;
 }

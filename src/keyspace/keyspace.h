@@ -201,7 +201,7 @@ class Keyspace {
   /// SWAPDB exchanges two entries of the map with all shards locked; reading it needs one lock.
   [[nodiscard]] int physical(int db) const noexcept { return physical_db_[static_cast<std::size_t>(db)]; }
   [[nodiscard]] std::uint64_t share() const noexcept { return budget_bytes_ >> shard_bits_; }
-  [[nodiscard]] std::vector<std::unique_lock<std::mutex>> lock_all() const;
+  [[nodiscard]] std::vector<std::unique_lock<std::recursive_mutex>> lock_all() const;
 
   /// Which records a reader accepts.
   enum class Trust : std::uint8_t { current, stale_too };
@@ -258,6 +258,10 @@ class Keyspace::Locked final : public Records {
  public:
   /// Who tracks a key that changes is told, but for `author`.
   Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixMs now_ms, ReaderId author = 0);
+
+  /// Locks all shards: this thread may call the keyspace meanwhile.
+  struct AllShards {};
+  Locked(Keyspace& keyspace, UnixMs now_ms, AllShards, ReaderId author);
   ~Locked();
   Locked(const Locked&) = delete;
   Locked& operator=(const Locked&) = delete;

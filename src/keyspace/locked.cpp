@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "keyspace/keyspace.h"
 #include "keyspace/shard.h"
@@ -18,6 +19,12 @@ Keyspace::Locked::Locked(Keyspace& keyspace, std::span<const KeyRef> keys, UnixM
   std::ranges::sort(indexes_);
   indexes_.erase(std::unique(indexes_.begin(), indexes_.end()), indexes_.end());
   for (const std::size_t index : indexes_) keyspace.shards_[index]->mutex.lock();
+}
+
+Keyspace::Locked::Locked(Keyspace& keyspace, UnixMs now_ms, AllShards, ReaderId author)
+    : keyspace_(keyspace), now_ms_(now_ms), author_(author), indexes_(keyspace.shards_.size()) {
+  std::iota(indexes_.begin(), indexes_.end(), std::size_t{0});
+  for (const auto& shard : keyspace.shards_) shard->mutex.lock();
 }
 
 Keyspace::Locked::~Locked() {

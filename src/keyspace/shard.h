@@ -43,7 +43,8 @@ class alignas(64) Shard {
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
-  std::mutex mutex;
+  /// Whoever holds all shards may call what locks one (Keyspace::Locked).
+  std::recursive_mutex mutex;
 
   [[nodiscard]] Record* find(int db, std::uint32_t hash, ByteView key) const noexcept;
 

@@ -7,13 +7,13 @@ namespace larder {
 
 void TrackedKeys::join(Mode mode) noexcept {
   if (mode == Mode::all) ++broadcasting_;
-  ++clients_;
+  ++audience_size_;
 }
 
 /// The last one takes the table along: nobody would look into it.
 void TrackedKeys::leave(Mode mode) noexcept {
   if (mode == Mode::all) --broadcasting_;
-  if (--clients_ > 0) return;
+  if (--audience_size_ > 0) return;
   forget_all();
   // Somebody who has come meanwhile may have been forgotten too.
   if (any()) audience_->tell_all();
@@ -23,18 +23,48 @@ void TrackedKeys::add(ByteView key, ReaderId reader) {
   Stripe& stripe = stripe_of(key);
   {
     const std::lock_guard lock(stripe.mutex);
-    auto found = stripe.table.find(key);
-    if (found == stripe.table.end()) {
-      found = stripe.table.try_emplace(Bytes(key)).first;
-      ++keys_;
-    }
-    std::vector<ReaderId>& ids = found->second.ids;
+    std::vector<ReaderId>& ids = readers_of(stripe, key).ids;
     if (std::ranges::find(ids, reader) != ids.end()) return;
     ids.push_back(reader);
     ++items_;
   }
   const std::uint64_t most = most_keys_.load(std::memory_order_relaxed);
   while (most > 0 && keys() > most) evict();
+}
+
+TrackedKeys::Readers& TrackedKeys::readers_of(Stripe& stripe, ByteView key) {
+  auto found = stripe.table.find(key);
+  if (found == stripe.table.end()) {
+    found = stripe.table.try_emplace(Bytes(key)).first;
+    ++keys_;
+  }
+  return found->second;
+}
+
+void TrackedKeys::watch(ByteView key, const Touched& touched) {
+  ++audience_size_;
+  ++watches_;
+  Stripe& stripe = stripe_of(key);
+  const std::lock_guard lock(stripe.mutex);
+  readers_of(stripe, key).watches.push_back(touched);
+}
+
+void TrackedKeys::unwatch(ByteView key, const Touched& touched) {
+  Stripe& stripe = stripe_of(key);
+  {
+    const std::lock_guard lock(stripe.mutex);
+    if (const auto found = stripe.table.find(key); found != stripe.table.end()) {
+      std::erase(found->second.watches, touched);
+      if (found->second.ids.empty() && found->second.watches.empty()) static_cast<void>(take(stripe, found));
+    }
+  }
+  --watches_;
+  --audience_size_;
+}
+
+void TrackedKeys::tell_readers(const Table::node_type& entry) {
+  for (const Touched& touched : entry.mapped().watches) touched->store(true);
+  if (!entry.mapped().ids.empty()) audience_->tell(entry.mapped().ids, entry.key());
 }
 
 void TrackedKeys::expires(ByteView key, UnixMs at) {
@@ -73,7 +103,7 @@ void TrackedKeys::tell_of(ByteView key, ReaderId author) {
     entry = take(stripe, found);
   }
   std::erase(entry.mapped().ids, author);
-  if (!entry.mapped().ids.empty()) audience_->tell(entry.mapped().ids, key);
+  tell_readers(entry);
 }
 
 void TrackedKeys::tell_of_everything() {
@@ -86,7 +116,10 @@ void TrackedKeys::forget_all() {
     Table forgotten;  // freed without the lock
     const std::lock_guard lock(stripe.mutex);
     keys_ -= stripe.table.size();
-    for (const auto& [key, readers] : stripe.table) items_ -= readers.ids.size();
+    for (const auto& [key, readers] : stripe.table) {
+      items_ -= readers.ids.size();
+      for (const Touched& touched : readers.watches) touched->store(true);
+    }
     expiring_ -= stripe.expiring.size();
     stripe.expiring.clear();
     forgotten.swap(stripe.table);
@@ -102,7 +135,7 @@ void TrackedKeys::expire(UnixMs now_ms) {
       while (!stripe.expiring.empty() && stripe.expiring.begin()->first <= now_ms)
         gone.push_back(take(stripe, stripe.table.find(stripe.expiring.begin()->second)));
     }
-    for (const Table::node_type& entry : gone) audience_->tell(entry.mapped().ids, entry.key());
+    for (const Table::node_type& entry : gone) tell_readers(entry);
   }
 }
 
@@ -115,7 +148,7 @@ void TrackedKeys::evict() {
       const std::lock_guard lock(stripe.mutex);
       entry = take_any(stripe);
     }
-    if (entry) return audience_->tell(entry.mapped().ids, entry.key());
+    if (entry) return tell_readers(entry);
   }
 }
 

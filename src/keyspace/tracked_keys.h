@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <span>
@@ -20,6 +21,8 @@ namespace larder {
 using ReaderId = std::uint64_t;
 
 /// Who has read which key and is to be told when it changes: Redis' tracking table.
+///
+/// Also who has it under WATCH, and is touched by a change.
 ///
 /// A key is told of once: its readers are forgotten with it. Too much may be told, never too little, if a
 /// reader is noted before it reads, and whoever changes a key looks here after the change can be seen.
@@ -63,10 +66,18 @@ class TrackedKeys {
   /// tell.
   void expires(ByteView key, UnixMs at);
 
+  // --- WATCH ---
+  /// True once a key that is watched with it has changed, or may have.
+  using Touched = std::shared_ptr<std::atomic<bool>>;
+  void watch(ByteView key, const Touched& touched);
+
+  /// For each call of watch() one of these.
+  void unwatch(ByteView key, const Touched& touched);
+
   // --- changes ---
 
   /// False: nobody is to be told of anything.
-  [[nodiscard]] bool any() const noexcept { return clients_.load(std::memory_order_acquire) > 0; }
+  [[nodiscard]] bool any() const noexcept { return audience_size_.load(std::memory_order_acquire) > 0; }
 
   /// The key has changed. `author` did it and does not want to hear of it (NOLOOP): it is forgotten unsaid.
   void changed(ByteView key, ReaderId author = 0) {
@@ -97,7 +108,10 @@ class TrackedKeys {
   void set_most_keys(std::uint64_t most) noexcept { most_keys_ = most; }
   [[nodiscard]] std::uint64_t most_keys() const noexcept { return most_keys_; }
 
-  [[nodiscard]] std::uint64_t clients() const noexcept { return clients_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t clients() const noexcept {
+    const std::uint64_t watches = watches_.load(), all = audience_size_.load();
+    return all > watches ? all - watches : 0;  // one may have gone in between
+  }
   [[nodiscard]] std::uint64_t keys() const noexcept { return keys_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t items() const noexcept { return items_.load(std::memory_order_relaxed); }
 
@@ -110,6 +124,7 @@ class TrackedKeys {
   };
   struct Readers {
     std::vector<ReaderId> ids;
+    std::vector<Touched> watches;
     UnixMs expires_at = 0;  ///< 0: what is behind tells
   };
   using Table = std::unordered_map<Bytes, Readers, Hash, std::equal_to<>>;
@@ -127,11 +142,14 @@ class TrackedKeys {
   void evict();
   [[nodiscard]] Table::node_type take(Stripe& stripe, Table::const_iterator found);
   [[nodiscard]] Table::node_type take_any(Stripe& stripe);
+  [[nodiscard]] Readers& readers_of(Stripe& stripe, ByteView key);
+  void tell_readers(const Table::node_type& entry);
   void set_expiry(Stripe& stripe, Table::value_type& entry, UnixMs at);
 
   Audience* audience_ = nullptr;
   bool broadcasts_changes_ = true;
-  std::atomic<std::uint64_t> clients_{0};
+  std::atomic<std::uint64_t> audience_size_{0};  ///< clients and watches
+  std::atomic<std::uint64_t> watches_{0};
   std::atomic<std::uint64_t> broadcasting_{0};
   std::atomic<std::uint64_t> keys_{0}, items_{0}, expiring_{0};
   std::atomic<std::uint64_t> most_keys_{1'000'000};

@@ -2,6 +2,8 @@
 
 from differential import compare
 from every_type import EveryType, EveryTypeInCluster, Transactions, TransactionsInCluster
+from sequences import Transactions as TransactionsOfStrings
+from sequences import TransactionsOfRows
 from support.lab import on_backends
 from type_sequences import TypeGenerator
 
@@ -15,6 +17,15 @@ TRANSACTION_SEQUENCES = 8
 def test_strings_and_keys_answer_like_redis(lab, backend):
     seeds = range(lab.arguments.seed, lab.arguments.seed + SEQUENCES * lab.arguments.rounds)
     played, reports = compare(lab.redis(), lab.larder(backend), seeds, LENGTH)
+    lab.note(f"{played} commands, seeds {seeds.start} to {seeds.stop - 1}")
+    assert not reports, "\n\n".join(["replies differ", *reports])
+
+
+@on_backends()
+def test_transactions_of_strings_answer_like_redis(lab, backend):
+    seeds = range(lab.arguments.seed, lab.arguments.seed + SEQUENCES * lab.arguments.rounds)
+    generator = TransactionsOfRows if backend == "postgres" else TransactionsOfStrings
+    played, reports = compare(lab.redis(), lab.larder(backend), seeds, LENGTH, generator=generator)
     lab.note(f"{played} commands, seeds {seeds.start} to {seeds.stop - 1}")
     assert not reports, "\n\n".join(["replies differ", *reports])
 

@@ -232,3 +232,57 @@ WEIGHTED = [
     (1, lambda g: [b"OBJECT", b"ENCODING", g.key()]), (1, lambda g: [b"NOSUCHCOMMAND", *g.keys()]),
 ]
 WEIGHTS, COMMANDS = zip(*WEIGHTED)
+
+
+class Transactions(Generator):
+    """MULTI … EXEC between other commands, sometimes DISCARD, sometimes behind WATCH; other connections write meanwhile.
+
+    In EXEC's array nothing is forgiven, so no clocks and no orders of tables are queued. Where keys are watched there is one
+    database: on memory a change in another one counts.
+    """
+
+    NEVER_QUEUED = (b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME", b"KEYS", b"SCAN", b"RANDOMKEY", b"MEMORY", b"OBJECT")
+    OF_OTHER_DATABASES = (b"SELECT", b"MOVE", b"COPY", b"SWAPDB", b"FLUSHDB", b"FLUSHALL")
+
+    def __init__(self, seed, connections):
+        super().__init__(seed, connections)
+        self._queuing = [False] * connections
+        self._watching = self.chance(0.5)
+
+    def _step(self):
+        step = super()._step()
+        if self._watching and step.name.encode() in self.OF_OTHER_DATABASES:
+            step = Step([b"PING"], step.connection)
+        queuing, dice = self._queuing[step.connection], self._random.random()
+        if dice < 0.18:
+            step = Step([self.choice([b"EXEC"] * 5 + [b"DISCARD"]) if queuing else b"MULTI"], step.connection)
+        elif dice < 0.24 and self._watching:
+            step = Step(self.choice([*self._watches(), [b"UNWATCH"], [b"WATCH"]]), step.connection)
+        elif queuing and (step.pause_s or step.name.encode() in self.NEVER_QUEUED):
+            step = Step([b"GET", self.key()], step.connection)
+        if step.name in ("MULTI", "EXEC", "DISCARD"):
+            self._queuing[step.connection] = step.name == "MULTI"
+        return step
+
+    def _watches(self):
+        return [[b"WATCH", *self.keys()], [b"WATCH", self.key()]]
+
+
+class TransactionsOfRows(Transactions):
+    """Watched are keys that are never deleted: of a key that comes and goes PostgreSQL sees no change."""
+
+    LASTING = [b"one", b"two"]
+
+    def sequence(self, length):
+        return [Step([b"MSET", b"one", b"1", b"two", b"2"], 0), *super().sequence(length)]
+
+    def _step(self):
+        step = super()._step()
+        if self.chance(0.1) and step.name not in ("MULTI", "EXEC", "DISCARD"):
+            key = self.choice(self.LASTING)
+            step = Step(self.choice([[b"INCR", key], [b"APPEND", key, b"1"], [b"GET", key], [b"SET", key, b"0", b"XX", b"GET"],
+                                     [b"SET", key, b"0"], [b"GETEX", key, b"PERSIST"]]), step.connection)
+        return step
+
+    def _watches(self):
+        return [[b"WATCH", self.choice(self.LASTING)], [b"WATCH", *self.LASTING]]

@@ -50,7 +50,7 @@ def test_random_commands_follow_a_model(lab, backend):
                 played += len(batch)
 
 
-@on_backends("redis", "cluster")
+@on_backends("memory", "postgres", "redis", "cluster")
 def test_random_transactions_follow_a_model(lab, backend):
     """Those that name keys name such of one slot; what they do by tags concerns all slots."""
     larder = lab.larder(backend)

@@ -3,11 +3,13 @@
 import threading
 
 from cluster_test import migrate
+from support.lab import on_backends
 from support.resp import decode, encode, wait_until
 from support.servers import key_slot
 
 QUEUED, OK = b"+QUEUED\r\n", b"+OK\r\n"
 EXECABORT = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+OF_OTHER_TYPES = ("LPUSH", "LRANGE", "BLPOP", "EVAL")
 CROSSSLOT = b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
 
 # One connection each; every line is sent in one piece and one by one.
@@ -79,9 +81,23 @@ def test_transactions_answer_like_redis(lab):
         larder.stop()
 
 
-def test_many_pipelined_transactions(lab):
+@on_backends("memory", "postgres")
+def test_transactions_of_strings_answer_like_redis(lab, backend):
+    oracle = lab.redis()
+    larder = lab.larder(backend)
+    for protocol in (2, 3):
+        for commands in sequences():
+            if any(command[0] in OF_OTHER_TYPES for command in commands):
+                continue
+            assert stream_of(larder, protocol, commands) == stream_of(oracle, protocol, commands), commands
+            if not silent(commands):
+                assert one_by_one(larder, protocol, commands) == one_by_one(oracle, protocol, commands), commands
+
+
+@on_backends()
+def test_many_pipelined_transactions(lab, backend):
     """As client libraries send them: MULTI to EXEC in one write, many ahead of the replies."""
-    larder = lab.larder("redis")
+    larder = lab.larder(backend)
     count = 400
     with larder.connect() as client, larder.connect() as other:
         for n in range(count):
@@ -94,9 +110,10 @@ def test_many_pipelined_transactions(lab):
         assert other.value("GET", "n") == b"%d" % count
 
 
-def test_a_transaction_is_void_in_l1(lab):
+@on_backends()
+def test_a_transaction_is_void_in_l1(lab, backend):
     """After EXEC was answered nobody behind the same Larder reads what was before; the load runs on other workers."""
-    larder = lab.larder("redis", workers=2)
+    larder = lab.larder(backend, workers=2)
     stop, wrong = threading.Event(), []
 
     def read(keys):
@@ -123,6 +140,183 @@ def test_a_transaction_is_void_in_l1(lab):
     assert not wrong, wrong[:5]
     with larder.connect() as client:
         assert int(client.value("INFO", "tiers").split(b"l1_hits:")[1].split(b"\r\n")[0]) > 500
+
+
+def pair_of_larders(lab, backend):
+    """Two that share what is behind them; on memory one of two workers."""
+    behind = lab.behind(backend)
+    larders = [lab.larder(backend, behind, workers=2) for _ in range(1 if behind is None else 2)]
+    return behind, larders * (2 // len(larders))
+
+
+@on_backends()
+def test_nobody_sees_half_a_transaction(lab, backend):
+    _, larders = pair_of_larders(lab, backend)
+    stop, torn = threading.Event(), []
+
+    def read(larder):
+        with larder.connect() as client:
+            while not stop.is_set():
+                a, b = decode(client.pipeline([("MULTI",), ("GET", "a"), ("GET", "b"), ("EXEC",)])[-1])
+                if a != b:
+                    torn.append((a, b))
+
+    def write(larder, number):
+        with larder.connect() as client:
+            for n in range(300):
+                value = f"{number}:{n}"
+                replies = client.pipeline([("MULTI",), ("SET", "a", value), ("GET", "a"), ("SET", "b", value), ("EXEC",)])
+                assert decode(replies[-1]) == [b"OK", value.encode(), b"OK"], replies
+
+    readers = [threading.Thread(target=read, args=(larder,)) for larder in larders]
+    writers = [threading.Thread(target=write, args=(larder, n)) for n, larder in enumerate(larders * 2)]
+    for thread in readers + writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    for thread in readers:
+        thread.join()
+    assert not torn, torn[:5]
+
+
+@on_backends()
+def test_watch_loses_no_update(lab, backend):
+    """Counters that are read, increased by the client and written back, also by somebody who knows nothing of Larder."""
+    behind, larders = pair_of_larders(lab, backend)
+    done = []
+
+    def count(larder):
+        succeeded = 0
+        with larder.connect() as client:
+            while succeeded < 60:
+                client.call("WATCH", "n")
+                value = int(client.value("GET", "n") or 0)
+                replies = client.pipeline([("MULTI",), ("SET", "n", value + 1), ("EXEC",)])
+                assert replies[-1] in (b"*1\r\n+OK\r\n", b"*-1\r\n"), replies
+                succeeded += replies[-1] != b"*-1\r\n"
+        done.append(succeeded)
+
+    with larders[0].connect() as client:
+        client.call("SET", "n", 0)
+    threads = [threading.Thread(target=count, args=(larder,)) for larder in larders * 2]
+    for thread in threads:
+        thread.start()
+    beside = 0
+    while any(thread.is_alive() for thread in threads):
+        if backend == "postgres":
+            behind.psql("update larder.kv set v = (convert_from(v, 'UTF8')::int + 1)::text::bytea where k = 'n'")
+        else:
+            with larders[-1].connect() as client:
+                client.call("INCR", "n")
+        beside += 1
+    for thread in threads:
+        thread.join()
+    with larders[0].connect() as client:
+        assert int(client.value("GET", "n")) == sum(done) + beside == 60 * len(threads) + beside
+
+
+@on_backends("memory", "postgres")
+def test_what_touches_a_watched_key(lab, backend):
+    larder = lab.larder(backend)
+    with larder.connect() as client, larder.connect() as other:
+        def outcome(watched, *changes):
+            """Whether EXEC ran; the changes are another client's."""
+            client.call("WATCH", *watched)
+            for change in changes:
+                other.call(*change)
+            replies = client.pipeline([("MULTI",), ("PING",), ("GET", "k"), ("EXEC",)])
+            return replies[-1] != b"*-1\r\n"
+
+        client.call("SET", "k", "v")
+        assert outcome(["k"]) and outcome(["k", "none"])
+        assert not outcome(["k"], ("SET", "k", "w"))
+        assert not outcome(["k", "none"], ("SET", "none", "w"))
+        assert not outcome(["none", "k"], ("DEL", "none"))
+        assert not outcome(["k"], ("EXPIRE", "k", 100))
+        assert outcome(["k"], ("GET", "k"), ("TTL", "k"), ("SETNX", "k", "x"), ("DEL", "none"))
+        assert not outcome(["k"], ("RENAME", "k", "other"))
+        assert not outcome(["k"], ("RENAME", "other", "k"))
+        assert not outcome(["other", "k"], ("FLUSHDB",), ("SET", "k", "v"))
+        other.call("SET", "k", "v", "PX", 40)
+        client.call("WATCH", "k")
+        wait_until(lambda: other.value("EXISTS", "k") == 0, 5, "the key to expire")
+        assert client.pipeline([("MULTI",), ("PING",), ("EXEC",)])[-1] == b"*-1\r\n"
+        assert outcome(["k"]), "what had expired before is not touched by that"
+        client.pipeline([("WATCH", "k"), ("UNWATCH",)])
+        other.call("SET", "k", "x")
+        assert client.pipeline([("MULTI",), ("GET", "k"), ("EXEC",)])[-1] == b"*1\r\n$1\r\nx\r\n"
+        client.pipeline([("WATCH", "k"), ("SET", "k", "mine")])
+        assert client.pipeline([("MULTI",), ("GET", "k"), ("EXEC",)])[-1] == b"*-1\r\n"
+
+
+@on_backends("memory", "postgres")
+def test_large_transactions(lab, backend):
+    larder = lab.larder(backend, options=("--l1-memory", "200mb"))
+    many, large = 3000, "x" * 3_000_000
+    with larder.connect() as client:
+        replies = client.pipeline([("MULTI",), *(("INCR", f"k{n % 700}") for n in range(many)), ("EXEC",)])
+        assert decode(replies[-1]) == [n // 700 + 1 for n in range(many)]
+        client.pipeline([("MULTI",), *(("SET", f"l{n}", large) for n in range(6)), ("EXEC",)])
+        replies = client.pipeline([("MULTI",), *(("APPEND", f"l{n}", "y") for n in range(6)), ("GET", "l5"), ("EXEC",)])
+        assert decode(replies[-1]) == [len(large) + 1] * 6 + [large.encode() + b"y"]
+
+
+def test_a_database_that_dies_in_a_transaction(lab):
+    """All of it or nothing, and an error that says so."""
+    postgres = lab.postgres()
+    larder = lab.larder("postgres", postgres)
+    with larder.connect() as client:
+        client.call("SET", "a", 0)
+        client.call("WATCH", "a")
+        postgres.crash()
+        postgres.start()
+        wait_until(lambda: client.call("SET", "b", 0) == OK, 20, "the database to be back")
+        # The crash has emptied the table: what was watched is no longer there.
+        assert client.pipeline([("MULTI",), ("SET", "a", 1), ("EXEC",)])[-1] == b"*-1\r\n"
+        postgres.psql("alter table larder.kv add constraint small check (length(v) < 10)")
+        refused = client.pipeline([("MULTI",), ("SET", "a", 1), ("SET", "b", "x" * 10), ("EXEC",), ("MGET", "a", "b")])
+        assert refused[-2].startswith(b"-ERR the database refused: "), refused
+        assert decode(refused[-1]) == [None, b"0"]
+        in_parts = client.pipeline([("MULTI",), ("DBSIZE",), ("SET", "a", "x" * 10), ("EXEC",), ("PING",)])
+        assert in_parts[-2].startswith(b"-ERR the database refused: "), in_parts
+        postgres.crash()
+        assert client.pipeline([("MULTI",), ("SET", "a", 1), ("EXEC",)])[-1].startswith(b"-ERR the database")
+        assert client.pipeline([("MULTI",), ("DBSIZE",), ("EXEC",)])[-1].startswith(b"-ERR the database")
+        assert client.pipeline([("MULTI",), ("PING",), ("DBSIZE",), ("EXEC",)])[-1].startswith(b"-ERR the database")
+        assert client.pipeline([("WATCH", "a"), ("MULTI",), ("PING",), ("EXEC",)])[0].startswith(b"-ERR the database")
+        postgres.start()
+
+
+@on_backends("memory", "postgres")
+def test_a_transaction_about_all_keys(lab, backend):
+    """On memory it is as atomic as any; on PostgreSQL others may see it between its parts."""
+    larder = lab.larder(backend, workers=2)
+    stop, seen = threading.Event(), set()
+
+    def look():
+        with larder.connect() as client:
+            while not stop.is_set():
+                seen.add(tuple(decode(client.pipeline([("MULTI",), ("DBSIZE",), ("TAGCOUNT", "t"), ("EXEC",)])[-1])))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    with larder.connect() as client:
+        for _ in range(200):
+            replies = client.pipeline([("MULTI",), ("SET", "a", 1, "TAGS", 1, "t"), ("SET", "b", 1, "TAGS", 1, "t:u"), ("DBSIZE",),
+                                       ("PING",), ("KEYS", "a"), ("EXEC",), ("GET", "a")])
+            assert decode(replies[-2]) == [b"OK", b"OK", 2, b"PONG", [b"a"]] and replies[-1] == b"$1\r\n1\r\n"
+            replies = client.pipeline([("MULTI",), ("TAGINVALIDATE", "t"), ("DBSIZE",), ("SET", "c", 1), ("SWAPDB", 0, 1),
+                                       ("DBSIZE",), ("SWAPDB", 0, 1), ("FLUSHALL",), ("EXEC",), ("GET", "a"), ("GET", "c")])
+            assert decode(replies[-3]) == [2, 0, b"OK", b"OK", 0, b"OK", b"OK"] and replies[-2:] == [b"$-1\r\n"] * 2
+            replies = client.pipeline([("MULTI",), ("SELECT", 2), ("SET", "a", 2), ("DBSIZE",), ("FLUSHDB",), ("SELECT", 99),
+                                       ("EXISTS", "a"), ("EXEC",), ("EXISTS", "a"), ("SELECT", 0)])
+            assert replies[-3] == b"*6\r\n+OK\r\n+OK\r\n:1\r\n+OK\r\n-ERR DB index is out of range\r\n:0\r\n", replies
+        stop.set()
+        looker.join()
+        client.pipeline([("SET", "a", 1), ("WATCH", "a"), ("SET", "a", 2)])
+        assert client.pipeline([("MULTI",), ("FLUSHALL",), ("EXEC",), ("GET", "a")])[-2:] == [b"*-1\r\n", b"$1\r\n2\r\n"]
+    assert backend == "postgres" or seen <= {(0, 0), (2, 2)}, seen
 
 
 def test_an_error_of_redis_while_it_queues(lab):

@@ -270,5 +270,59 @@ TEST_CASE("tracked keys: who reads and writers elsewhere, at the same time") {
   CHECK((!has_it || kept == "20000"));
 }
 
+TEST_CASE("tracked keys: what is watched is touched by a change, and is no client") {
+  TrackedKeys tracked;
+  const auto watched = [] { return std::make_shared<std::atomic<bool>>(false); };
+  const TrackedKeys::Touched first = watched(), second = watched();
+  tracked.watch("a", first);
+  tracked.watch("b", first);
+  tracked.watch("a", second);
+  CHECK(tracked.any());
+  CHECK(tracked.clients() == 0);
+  tracked.changed("c");
+  CHECK_FALSE(*first);
+  tracked.unwatch("a", first);
+  tracked.changed("a");
+  CHECK_FALSE(*first);
+  CHECK(*second);
+  tracked.changed("b");
+  CHECK(*first);
+  tracked.unwatch("b", first);
+  tracked.unwatch("a", second);
+  CHECK_FALSE(tracked.any());
+  CHECK(tracked.keys() == 0);
+}
+
+TEST_CASE("tracked keys: whatever may have changed touches what is watched") {
+  TrackedKeys tracked;
+  Heard heard;
+  tracked.set_audience(&heard);
+  const auto touched = std::make_shared<std::atomic<bool>>(false);
+  tracked.watch("a", touched);
+  tracked.all_changed();
+  CHECK(*touched);
+  tracked.unwatch("a", touched);
+}
+
+TEST_CASE("tracked keys: under the lock of all shards the keyspace may be called, and a watch is touched") {
+  Keyspace keyspace(roomy());
+  Heard heard;
+  keyspace.tracked().set_audience(&heard);
+  const auto touched = std::make_shared<std::atomic<bool>>(false);
+  const KeyRef key(0, "k");
+  {
+    Keyspace::Locked all(keyspace, kNow, Keyspace::Locked::AllShards(), 0);
+    all.put(key, "v", kNoExpiry);
+    CHECK(keyspace.size(0) == 1);
+    keyspace.swap(0, 1);
+    CHECK(keyspace.size(1) == 1);
+    keyspace.swap(0, 1);
+    keyspace.tracked().watch("k", touched);
+    CHECK(all.erase(key));
+  }
+  CHECK(*touched);
+  keyspace.tracked().unwatch("k", touched);
+}
+
 }  // namespace
 }  // namespace larder

@@ -1,38 +1,113 @@
+#include "backend/block.h"
 #include "backend/memory/make_tier.h"
+#include "backend/memory/watches.h"
 #include "command/error_reply.h"
 #include "command/keyspace_wide.h"
 
 namespace larder::memory {
 namespace {
 
-/// Runs every command at once, on the locked shards of its keys.
+/// Runs every command at once, on the locked shards of its keys, and a transaction on those of all its keys.
 class MemoryBackend final : public Backend {
  public:
-  explicit MemoryBackend(Keyspace& keyspace) : keyspace_(keyspace) {}
+  explicit MemoryBackend(Keyspace& keyspace) : keyspace_(keyspace), watches_(keyspace) {}
 
   Step execute(const Request& request) override {
     const CommandSpec& spec = *request.spec;
     request.caller.is_heard_of = true;
-    Call call{request.argv, request.caller.db(), request.now_ms, request.reply};
-    if (spec.flags.has(Flag::denyoom) && keyspace_.out_of_memory()) {
+    keys_.clear();
+    if (spec.runner == Runner::connection)
+      run_of_transactions(request);
+    else if (refuses(spec))
       append_error(request.reply, Errc::out_of_memory);
-    } else if (spec.runner == Runner::keyspace) {
-      run_on_keyspace(spec, call, keyspace_);
-    } else {
-      keys_.clear();
-      collect_keys(spec, call, keys_);
-      Keyspace::Locked records(keyspace_, keys_, request.now_ms, request.caller.spared);
-      spec.run(call, records);
-    }
+    else
+      run(request);
     return Step::done;
   }
 
+  bool has_transactions() const noexcept override { return true; }
+
+  bool may_queue(const Request& request) override {
+    const bool refused = refuses(*request.spec);
+    if (refused) append_error(request.reply, Errc::out_of_memory);
+    return !refused;
+  }
+
+  void append_read_keys(const Request& request, std::vector<KeyRef>& keys) override {
+    if (!is_transaction(request)) return Backend::append_read_keys(request, keys);
+    for_each_queued(request, [&](const Request& queued) { Backend::append_read_keys(queued, keys); });
+  }
+
+  void unwatch(Caller& caller) override { watches_.drop(caller); }
+  void abandon(Caller& caller) override { watches_.drop(caller); }
   void drain(std::function<void()> done) override { done(); }
 
  private:
+  [[nodiscard]] bool refuses(const CommandSpec& spec) const noexcept {
+    return spec.flags.has(Flag::denyoom) && keyspace_.out_of_memory();
+  }
+
+  void run(const Request& request) {
+    Call call{request.argv, request.caller.db(), request.now_ms, request.reply};
+    if (request.spec->runner == Runner::keyspace) return run_on_keyspace(*request.spec, call, keyspace_);
+    collect_keys(*request.spec, call, keys_);
+    Keyspace::Locked records(keyspace_, keys_, request.now_ms, request.caller.spared);
+    request.spec->run(call, records);
+  }
+
+  /// EXEC, WATCH and UNWATCH.
+  void run_of_transactions(const Request& request) {
+    if (is_transaction(request)) return run_block(request);
+    if (request.spec->name == "watch") return watches_.add(request);
+    watches_.drop(request.caller);
+    request.reply.ok();
+  }
+
+  void run_block(const Request& exec);
+
   Keyspace& keyspace_;
+  Watches watches_;
   std::vector<KeyRef> keys_;  ///< of the command being run; kept for its allocation
 };
+
+void MemoryBackend::run_block(const Request& exec) {
+  std::size_t count = 0;
+  bool wants_memory = false, is_wide = false;
+  for_each_queued(exec, [&](const Request& queued) {
+    ++count;
+    wants_memory |= refuses(*queued.spec);
+    is_wide |= queued.spec->runner == Runner::keyspace;
+    // In whatever database: that has no part in which shard it is.
+    collect_keys(*queued.spec, Call{queued.argv, exec.caller.db(), exec.now_ms, exec.reply}, keys_);
+  });
+  Caller& client = *exec.caller.principal;
+  watches_.append_keys(client, keys_);
+  if (wants_memory)
+    return exec.reply.error(
+        "EXECABORT Transaction discarded because of: OOM command not allowed when used "
+        "memory > 'maxmemory'.");
+  const auto run_all = [&](Keyspace::Locked& records) {
+    if (watches_.is_touched(client, records)) return exec.reply.null_array();
+    exec.reply.begin_array(count);
+    int db = exec.caller.db();
+    for_each_queued(exec, [&](const Request& queued) {
+      Call call{queued.argv, db, exec.now_ms, exec.reply};
+      if (queued.spec->name == "select")
+        run_queued_select(call, db);
+      else if (queued.spec->runner == Runner::keyspace)
+        run_on_keyspace(*queued.spec, call, keyspace_);
+      else
+        queued.spec->run(call, records);
+    });
+  };
+  if (is_wide) {
+    Keyspace::Locked all(keyspace_, exec.now_ms, Keyspace::Locked::AllShards(), client.spared);
+    run_all(all);
+  } else {
+    Keyspace::Locked some(keyspace_, keys_, exec.now_ms, client.spared);
+    run_all(some);
+  }
+}
 
 class MemoryTier final : public Tier {
  public:

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "backend/block.h"
 #include "backend/postgres/l1_view.h"
 
 namespace larder::postgres {
@@ -30,22 +31,33 @@ PostgresBackend::PostgresBackend(boost::asio::io_context& io, Poller& poller, Sh
 Step PostgresBackend::execute(const Request& request) {
   if (whole_.occupies(request.caller)) return Step::hold;
   const UnixMs now_ms = request.now_ms + shared_.clock_offset_ms.load(std::memory_order_relaxed);
-  if (request.spec->runner == Runner::keyspace) {
-    if (whole_.is_open()) return whole_.execute(request, now_ms);
-    whole_.keep_for_later(request);
-    return unreachable(request);
-  }
+  if (is_about_all_keys(*request.spec)) return run_whole(request, now_ms);
   keys_.clear();
+  if (request.spec->runner == Runner::connection) {
+    if (is_transaction(request)) return run_transaction(request, now_ms);
+    if (request.spec->name == "watch") return watch(request, now_ms);
+    watches_.drop(request.caller);
+    request.reply.ok();
+    return Step::done;
+  }
   collect_keys(*request.spec, Call{request.argv, request.caller.db(), now_ms, request.reply}, keys_);
   return request.spec->flags.has(Flag::write) ? write(request, now_ms) : read(request, now_ms);
+}
+
+Step PostgresBackend::run_whole(const Request& request, UnixMs now_ms) {
+  if (whole_.is_open()) return whole_.execute(request, now_ms);
+  whole_.keep_for_later(request);
+  return unreachable(request);
 }
 
 Step PostgresBackend::read(const Request& request, UnixMs now_ms) {
   if (keys_.empty()) return run_without_keys(request, now_ms);
   const Lanes::Naming writer = writes_.naming(keys_);
   Executor& reader = reads_.of(request.caller);
-  // Behind a read that is under way the L1 may know less than that read will say.
-  if (writer.lane == nullptr && !reader.names(keys_) && answer_from_l1(request, now_ms)) {
+  // Behind a read that is under way the L1 may know less than that read will say, and less than WATCH has
+  // seen.
+  if (writer.lane == nullptr && !request.caller.holds.watching && !reader.names(keys_) &&
+      answer_from_l1(request, now_ms)) {
     request.caller.is_heard_of = true;
     return Step::done;
   }
@@ -67,6 +79,56 @@ Step PostgresBackend::write(const Request& request, UnixMs now_ms) {
   if (!lane.is_open()) return unreachable(request);
   lane.add(request, now_ms, keys_);
   return Step::pending;
+}
+
+/// By the rows as they are: what waits in a lane of writes, of other clients, is a change.
+Step PostgresBackend::watch(const Request& request, UnixMs now_ms) {
+  if (request.caller.pending() > 0) return Step::hold;
+  collect_keys(*request.spec, Call{request.argv, request.caller.db(), now_ms, request.reply}, keys_);
+  Executor& lane = reads_.freest();
+  if (!lane.is_open()) return unreachable(request);
+  request.caller.lane = &lane;
+  Watches::Request& caller = watches_.begin(request.caller, keys_);
+  lane.add_watch(Request{request.spec, request.argv, request.raw, request.now_ms, caller, request.reply},
+                 now_ms, keys_);
+  return Step::pending;
+}
+
+Step PostgresBackend::run_transaction(const Request& exec, UnixMs now_ms) {
+  if (exec.caller.principal->pending() > 0) return Step::hold;
+  bool has_parts = false;
+  for_each_queued(exec, [&](const Request& queued) { has_parts |= is_about_all_keys(*queued.spec); });
+  return has_parts ? run_in_parts(exec, now_ms) : run_block(exec, now_ms);
+}
+
+Step PostgresBackend::run_block(const Request& exec, UnixMs now_ms) {
+  keys_.clear();
+  for_each_queued(exec, [&](const Request& queued) {
+    // In whatever database: the wrong one makes it wait for nothing at worst.
+    collect_keys(*queued.spec, Call{queued.argv, exec.caller.db(), now_ms, exec.reply}, keys_);
+  });
+  const Lanes::Naming writer = writes_.naming(keys_);
+  Executor& lane = writer.lane != nullptr ? *writer.lane : writes_.freest();
+  if (!lane.is_open()) return unreachable(exec);
+  auto watched = watches_.take(*exec.caller.principal);
+  lane.add_transaction(exec, now_ms, std::make_unique<Transaction>(exec.caller, std::move(watched)));
+  return Step::pending;
+}
+
+Step PostgresBackend::run_in_parts(const Request& exec, UnixMs now_ms) {
+  const auto run = [this, now_ms](const Request& part) {
+    return is_transaction(part) ? run_block(part, now_ms) : run_whole(part, now_ms);
+  };
+  const Caller* const client = exec.caller.principal;
+  auto& parts = parted_[client];
+  parts = std::make_unique<PartedTransaction>(exec, run, [this, client] { parted_.erase(client); });
+  parts->start();
+  return Step::blocking;
+}
+
+void PostgresBackend::append_read_keys(const Request& request, std::vector<KeyRef>& keys) {
+  if (!is_transaction(request)) return Backend::append_read_keys(request, keys);
+  for_each_queued(request, [&](const Request& queued) { Backend::append_read_keys(queued, keys); });
 }
 
 /// HELP and the like: there is nothing to ask the database.

@@ -97,6 +97,7 @@ void Batch::rewind() {
 }
 
 void Batch::clear() {
+  transaction.reset();
   commands_.clear();
   arguments_.clear();
   command_slots_.clear();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <memory_resource>
 #include <span>
 #include <vector>
@@ -9,6 +10,7 @@
 
 #include "backend/backend.h"
 #include "backend/postgres/sql.h"
+#include "backend/postgres/transaction.h"
 
 namespace larder::postgres {
 
@@ -53,6 +55,9 @@ struct Slot {
   [[nodiscard]] bool is_live(UnixMs now_ms) const noexcept {
     return state == State::present && (expire_at == kNoExpiry || expire_at > now_ms);
   }
+  [[nodiscard]] bool was_loaded_live(UnixMs now_ms) const noexcept {
+    return loaded == State::present && (loaded_expiry == kNoExpiry || loaded_expiry > now_ms);
+  }
 };
 
 /// Commands that wait together, in order of arrival, with copies of their bytes and one slot a key.
@@ -71,11 +76,18 @@ class Batch {
     std::uint32_t first_key, key_count;
     bool is_heard_of = false;      ///< see Caller
     bool removes_blindly = false;  ///< DEL whose keys nobody else of the batch names
+    bool is_watch = false;         ///< WATCH: the caller is a Watches::Request
     std::size_t reply_begin = 0, reply_end = 0;
   };
 
   /// Copies a command; `now_ms` is by the database's clock.
   Command& add(const Request& request, Ticket ticket, UnixMs now_ms, std::span<const KeyRef> keys);
+
+  /// Loads the key also if no command names it, and checks that it is unchanged at the end.
+  void want(const KeyRef& key) {
+    Slot& slot = slots_[slot_index(key)];
+    slot.wants_load = slot.is_checked = true;
+  }
 
   /// Takes the commands from `begin` to `end` over from another batch, with what is known of their keys'
   /// epochs.
@@ -96,6 +108,9 @@ class Batch {
   }
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] bool empty() const noexcept { return commands_.empty(); }
+
+  /// The batch is all of a transaction and nothing else.
+  std::unique_ptr<Transaction> transaction;
 
   /// A command gave the tags of one key to another (tags_sql.cpp says why that matters).
   bool carries_tags = false;

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include "backend/block.h"
 #include "backend/postgres/l1_view.h"
 #include "backend/postgres/lanes.h"
 #include "backend/postgres/loaded_records.h"
@@ -65,9 +66,56 @@ Executor::BatchPtr Executor::new_batch() {
 }
 
 void Executor::add(const Request& request, UnixMs now_ms, std::span<const KeyRef> keys) {
-  if (waiting_.empty() || is_full(*waiting_.back(), request.raw.size())) waiting_.push_back(new_batch());
+  enlist(batch_for(request.raw.size()), request, now_ms, keys);
+}
+
+void Executor::add_watch(const Request& request, UnixMs now_ms, std::span<const KeyRef> keys) {
+  enlist(batch_for(request.raw.size()), request, now_ms, keys).is_watch = true;
+}
+
+void Executor::add_transaction(const Request& exec, UnixMs now_ms, std::unique_ptr<Transaction> transaction) {
+  waiting_.push_back(new_batch());
   schedule();
   Batch& batch = *waiting_.back();
+  batch.transaction = std::move(transaction);
+  Transaction& caller = *batch.transaction;
+  std::vector<KeyRef> keys;
+  for_each_queued(exec, [&](const Request& queued) {
+    keys.clear();
+    const Call call{queued.argv, caller.db(), now_ms, exec.reply};
+    collect_keys(*queued.spec, call, keys);
+    if (!keys.empty()) {
+      ReplyWriter& unused = exec.reply;
+      enlist(batch, Request{queued.spec, queued.argv, queued.raw, exec.now_ms, caller, unused}, now_ms, keys);
+      return;
+    }
+    // SELECT, HELP and the like: there is nothing to ask the database.
+    ReplyWriter reply = caller.reply();
+    int db = caller.db();
+    Call known{queued.argv, db, now_ms, reply};
+    if (queued.spec->name == "select") {
+      run_queued_select(known, db);
+      caller.select(db);
+    } else {
+      L1View nothing(shared_.keyspace, now_ms);
+      queued.spec->run(known, nothing);
+    }
+  });
+  for (const Watches::Key& key : caller.watched()) batch.want(KeyRef(key.db, key.bytes));
+  caller.begin();
+}
+
+/// Where the next command goes: into the last batch that waits, if there is room.
+Batch& Executor::batch_for(std::size_t bytes) {
+  const bool has_room =
+      !waiting_.empty() && waiting_.back()->transaction == nullptr && !is_full(*waiting_.back(), bytes);
+  if (!has_room) waiting_.push_back(new_batch());
+  schedule();
+  return *waiting_.back();
+}
+
+Batch::Command& Executor::enlist(Batch& batch, const Request& request, UnixMs now_ms,
+                                 std::span<const KeyRef> keys) {
   Batch::Command& command = batch.add(request, request.caller.defer(), now_ms, keys);
   command.is_heard_of = shared_.coherence.usable();
   const bool is_write = writes(command);
@@ -81,6 +129,7 @@ void Executor::add(const Request& request, UnixMs now_ms, std::span<const KeyRef
     }
     if (is_write || slot.commands == 1) slot.generation = shared_.coherence.generation();
   }
+  return command;
 }
 
 bool Executor::names(std::span<const KeyRef> keys) const noexcept {
@@ -127,7 +176,7 @@ void Executor::load() {
   connection_.finish([this](Outcome& outcome) {
     if (outcome.failure) return fail(*outcome.failure);
     const std::int64_t large_bytes = take_rows(outcome);
-    if (large_bytes > kLargeBytes && running_->size() > 1) return split();
+    if (large_bytes > kLargeBytes && running_->size() > 1 && running_->transaction == nullptr) return split();
     large_bytes > 0 ? load_large() : run();
   });
 }
@@ -186,8 +235,25 @@ std::int64_t Executor::take_rows(Outcome& outcome) {
 // --- run ---
 
 void Executor::run() {
+  if (is_touched()) return abort();
   if (!run_handlers()) return load();
   store();
+}
+
+/// Whether a key of the transaction is not as it was when its client began to watch it.
+bool Executor::is_touched() {
+  if (running_->transaction == nullptr) return false;
+  return std::ranges::any_of(running_->transaction->watched(), [this](const Watches::Key& key) {
+    const Slot& slot = *running_->find(KeyRef(key.db, key.bytes));
+    return slot.seen != key.seen || slot.was_loaded_live(database_now()) != key.was_live;
+  });
+}
+
+void Executor::see_rows(const Batch::Command& command) {
+  for (std::size_t i = 0; i < command.key_count; ++i) {
+    const Slot& slot = running_->slot_of(command, i);
+    static_cast<Watches::Request&>(*command.caller).see(i, slot.seen, slot.was_loaded_live(command.now_ms));
+  }
 }
 
 /// False when a handler wanted a key that was not loaded.
@@ -203,6 +269,8 @@ bool Executor::run_handlers() {
     if (command.removes_blindly) {
       for (std::size_t i = 0; i < command.key_count; ++i)
         records.erase_blindly(running_->slot_of(command, i));
+    } else if (command.is_watch) {
+      see_rows(command);
     } else {
       Call call{running_->arguments(command), command.db, command.now_ms, reply};
       records.begin(command);
@@ -219,8 +287,10 @@ bool Executor::run_handlers() {
 void Executor::store() {
   std::vector<Slot*> touched;
   bool dirty = false;
+  const bool checks_all = running_->transaction != nullptr;
   for (Slot& slot : running_->slots()) {
-    if (slot.dirty || (slot.is_checked && slot.loaded != Slot::State::unknown)) touched.push_back(&slot);
+    const bool is_checked = checks_all || slot.is_checked;
+    if (slot.dirty || (is_checked && slot.loaded != Slot::State::unknown)) touched.push_back(&slot);
     dirty = dirty || slot.dirty;
   }
   if (!dirty) {
@@ -369,6 +439,7 @@ void Executor::answer() {
     command.caller->is_heard_of = command.is_heard_of;
     command.caller->finish(command.ticket);
   }
+  if (running_->transaction != nullptr) running_->transaction->answer();
   release();
 }
 
@@ -420,7 +491,8 @@ void Executor::fail(const Failure& failure) {
   if (in_transaction_ && failure.kind != Failure::Kind::lost) end_transaction();
   in_transaction_ = false;
   if (failure.kind == Failure::Kind::conflict && ++attempts_ <= kLastAttempt) return retry();
-  if (failure.kind == Failure::Kind::refused && running_->size() > 1) return split();
+  const bool may_split = running_->size() > 1 && running_->transaction == nullptr;
+  if (failure.kind == Failure::Kind::refused && may_split) return split();
   ++shared_.statistics.failures;
   refuse(*running_,
          failure.kind == Failure::Kind::lost ? unreachable() : "ERR the database refused: " + failure.text);
@@ -445,9 +517,23 @@ void Executor::split() {
   release();
 }
 
-void Executor::refuse(Batch& batch, ByteView error) {
+void Executor::void_written(Batch& batch) {
   for (Slot& slot : batch.slots())
     if (slot.named_by_write) shared_.keyspace.void_key(slot.key);
+}
+
+/// None of a transaction is run.
+void Executor::abort() {
+  if (in_transaction_) end_transaction();
+  siblings_.about_to_answer();
+  void_written(*running_);
+  running_->transaction->abort();
+  release();
+}
+
+void Executor::refuse(Batch& batch, ByteView error) {
+  void_written(batch);
+  if (batch.transaction != nullptr) return batch.transaction->refuse(error);
   for (const Batch::Command& command : batch.commands()) {
     command.caller->reply_to(command.ticket).error(error);
     command.caller->finish(command.ticket);

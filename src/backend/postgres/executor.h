@@ -34,6 +34,12 @@ class Executor {
   /// Takes the command into the next batch; the reply comes through the ticket.
   void add(const Request& request, UnixMs now_ms, std::span<const KeyRef> keys);
 
+  /// Takes a transaction: a batch of its own, which is run as a whole or not at all. `client` is its caller.
+  void add_transaction(const Request& exec, UnixMs now_ms, std::unique_ptr<Transaction> transaction);
+
+  /// Takes a WATCH, whose caller is a Watches::Request.
+  void add_watch(const Request& request, UnixMs now_ms, std::span<const KeyRef> keys);
+
   /// Is one of the keys named by a command that was not answered yet?
   [[nodiscard]] bool names(std::span<const KeyRef> keys) const noexcept;
 
@@ -53,6 +59,9 @@ class Executor {
  private:
   using BatchPtr = std::unique_ptr<Batch>;
 
+  Batch::Command& enlist(Batch& batch, const Request& request, UnixMs now_ms, std::span<const KeyRef> keys);
+  Batch& batch_for(std::size_t bytes);
+
   // One run, step by step.
   void start_next();
   void load();
@@ -62,6 +71,8 @@ class Executor {
   bool run_handlers();
   void store();
   void take_removed(Outcome& outcome);
+  [[nodiscard]] bool is_touched();
+  void see_rows(const Batch::Command& command);
   void answer();
 
   // When it fails.
@@ -69,6 +80,8 @@ class Executor {
   void retry();
   void split();
   void refuse(Batch& batch, ByteView error);
+  void void_written(Batch& batch);
+  void abort();
   void end_transaction();
 
   void send_loads(Statement statement);

@@ -83,7 +83,7 @@ std::span<char> LoadedRecords::edit(const KeyRef& key, std::size_t size) {
 
 void LoadedRecords::set_expiry(const KeyRef& key, UnixMs expire_at) {
   Slot* slot = known(key);
-  if (slot == nullptr || !slot->is_live(now_ms_)) return;
+  if (slot == nullptr || !slot->is_live(now_ms_) || slot->expire_at == expire_at) return;
   slot->expire_at = expire_at;
   slot->dirty = true;
 }

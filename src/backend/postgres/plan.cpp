@@ -31,9 +31,10 @@ Need need_of(const Batch& batch, const Batch::Command& command) {
   return Need::rows;
 }
 
+/// Neither another command nor a WATCH wants to know what is there.
 bool is_alone_on_its_keys(Batch& batch, const Batch::Command& command) noexcept {
   for (std::size_t i = 0; i < command.key_count; ++i)
-    if (batch.slot_of(command, i).commands > 1) return false;
+    if (const Slot& slot = batch.slot_of(command, i); slot.commands > 1 || slot.wants_load) return false;
   return true;
 }
 

@@ -355,8 +355,9 @@ void WholeKeyspace::finish(Outcome& outcome) {
     reply.error("ERR the database is unreachable: " + outcome.failure->text);
   else
     reply.error("ERR the database refused: " + outcome.failure->text);
+  const bool others_wait = !jobs_.empty();  // what finish() adds has begun then
   job.caller->finish(job.ticket);
-  if (!jobs_.empty()) start_next();
+  if (others_wait) start_next();
 }
 
 }  // namespace larder::postgres

@@ -1,0 +1,95 @@
+#include "backend/postgres/parted_transaction.h"
+
+#include "backend/block.h"
+
+namespace larder::postgres {
+
+PartedTransaction::PartedTransaction(const Request& exec, Run run, std::function<void()> ended)
+    : now_ms_(exec.now_ms),
+      client_(exec.caller),
+      ticket_(exec.caller.defer()),
+      exec_(exec.spec),
+      run_(std::move(run)),
+      ended_(std::move(ended)) {
+  stand_in_for(exec.caller);
+  is_heard_of = true;
+  for_each_queued(exec, [this](const Request& queued) { queued_.emplace_back(queued.raw); });
+}
+
+/// Until one answers later.
+void PartedTransaction::run_rest() {
+  do {
+    if (has_begun_ && position_ == queued_.size()) return end();
+    if (run_part() != Step::done) return;
+  } while (take_reply());
+  end();
+}
+
+/// The first part is a block, be it empty: what is watched is looked at with it.
+Step PartedTransaction::run_part() {
+  part_reply_.clear();
+  ReplyWriter reply(part_reply_, protocol_);
+  RequestParser parser;
+  if (std::exchange(has_begun_, true)) {
+    static_cast<void>(parser.parse(queued_[position_], {.max_bulk_bytes = INT64_MAX}));
+    const CommandSpec& spec = *find_row(parser.argv());
+    Call call{parser.argv(), db_, now_ms_, reply};
+    part_is_block_ = false;
+    if (spec.name == "select") {
+      ++position_;
+      run_queued_select(call, db_);
+      return Step::done;
+    }
+    if (is_about_all_keys(spec)) {
+      const Bytes& raw = queued_[position_++];
+      return run_({&spec, parser.argv(), raw, now_ms_, *this, reply});
+    }
+  }
+  part_is_block_ = true;
+  const Bytes block = take_block();
+  return run_({exec_, {}, block, now_ms_, *this, reply});
+}
+
+/// What stands before the next command that is no part of a block.
+Bytes PartedTransaction::take_block() {
+  Bytes block(kBlockBegin);
+  for (; position_ < queued_.size(); ++position_) {
+    RequestParser parser;
+    static_cast<void>(parser.parse(queued_[position_], {.max_bulk_bytes = INT64_MAX}));
+    const CommandSpec& spec = *find_row(parser.argv());
+    if (spec.name == "select" || is_about_all_keys(spec)) break;
+    block.append(queued_[position_]);
+  }
+  return block.append(kBlockEnd);
+}
+
+/// False: a block was not run, so nothing behind it is.
+bool PartedTransaction::take_reply() {
+  if (!part_is_block_) {
+    replies_.append(part_reply_);
+    return true;
+  }
+  const bool was_run = part_reply_.starts_with('*') && !part_reply_.starts_with("*-");
+  if (was_run)
+    replies_.append(part_reply_, part_reply_.find('\n') + 1);
+  else
+    replies_ = part_reply_;
+  if (!was_run) queued_.clear();
+  return was_run;
+}
+
+void PartedTransaction::finish(Ticket) {
+  take_reply() ? run_rest() : end();
+}
+
+void PartedTransaction::end() {
+  ReplyWriter reply = client_.reply_to(ticket_);
+  if (!queued_.empty()) reply.begin_array(queued_.size());
+  reply.raw(replies_);
+  client_.is_heard_of = is_heard_of;
+  client_.finish(ticket_);
+  const std::function<void()> ended = std::move(ended_);
+  ended();
+}
+
+}  // namespace larder::postgres
