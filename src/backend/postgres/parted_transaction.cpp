@@ -12,7 +12,6 @@ PartedTransaction::PartedTransaction(const Request& exec, Run run, std::function
       run_(std::move(run)),
       ended_(std::move(ended)) {
   stand_in_for(exec.caller);
-  is_heard_of = true;
   for_each_queued(exec, [this](const Request& queued) { queued_.emplace_back(queued.raw); });
 }
 
@@ -79,6 +78,7 @@ bool PartedTransaction::take_reply() {
 }
 
 void PartedTransaction::finish(Ticket) {
+  all_heard_of_ = all_heard_of_ && (!part_is_block_ || is_heard_of);
   take_reply() ? run_rest() : end();
 }
 
@@ -86,7 +86,7 @@ void PartedTransaction::end() {
   ReplyWriter reply = client_.reply_to(ticket_);
   if (!queued_.empty()) reply.begin_array(queued_.size());
   reply.raw(replies_);
-  client_.is_heard_of = is_heard_of;
+  client_.is_heard_of = all_heard_of_;
   client_.finish(ticket_);
   const std::function<void()> ended = std::move(ended_);
   ended();

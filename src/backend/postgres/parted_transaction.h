@@ -45,6 +45,7 @@ class PartedTransaction final : public Caller {
   std::size_t position_ = 0;   ///< of those that have been run
   bool part_is_block_ = false;
   bool has_begun_ = false;
+  bool all_heard_of_ = true;
   Bytes part_reply_;
   Bytes replies_;  ///< of all parts; of one that was not run, that alone
 };
