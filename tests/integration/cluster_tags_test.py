@@ -226,7 +226,8 @@ def test_a_slot_moves_under_a_transaction_with_tags(lab):
             client.pipeline([("SET", f"{key}u", "v", "TAGS", 1, "u") for key in keys])
             source = cluster.owner("{s}")
             migrate(cluster, key_slot("{s}"), source, next(node for node in cluster.nodes if node is not source), half_way)
-            assert decode(waiting.read()) == [b"OK", 40, b"OK"]
+            reply = waiting.read()
+            assert decode(reply) == [b"OK", 40, b"OK"], reply
             assert client.value("TAGCOUNT", "t") == 1 and raw.value("GET", keys[0]) is None
             wait_until(lambda: client.value("TAGCOUNT", "u") == 0, 10, "what the client that has gone had asked for")
             client.call("DEL", behind)
