@@ -262,6 +262,19 @@ def test_large_transactions(lab, backend):
         assert decode(replies[-1]) == [len(large) + 1] * 6 + [large.encode() + b"y"]
 
 
+def test_memory_is_full_when_a_transaction_runs(lab):
+    """As in Redis: said when a command is queued, or by EXEC if it was filled later; what needs no memory is run."""
+    full = b"OOM command not allowed when used memory > 'maxmemory'."
+    larder = lab.larder("memory", options=("--l1-memory", "4mb"))
+    with larder.connect() as client, larder.connect() as other:
+        other.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        client.pipeline([("MULTI",), ("SET", "a", 1), ("GET", "a")])
+        wait_until(lambda: other.call("APPEND", "big", "x" * 400_000).startswith(b"-OOM"), 10, "memory to be full")
+        assert client.call("EXEC") == b"-EXECABORT Transaction discarded because of: " + full + b"\r\n"
+        replies = client.pipeline([("MULTI",), ("SET", "a", 1), ("EXEC",), ("MULTI",), ("GET", "a"), ("DEL", "big"), ("EXEC",)])
+        assert replies[1:3] == [b"-" + full + b"\r\n", EXECABORT] and decode(replies[-1]) == [None, 1]
+
+
 def test_a_database_that_dies_in_a_transaction(lab):
     """All of it or nothing, and an error that says so."""
     postgres = lab.postgres()

@@ -34,7 +34,7 @@ class Executor {
   /// Takes the command into the next batch; the reply comes through the ticket.
   void add(const Request& request, UnixMs now_ms, std::span<const KeyRef> keys);
 
-  /// Takes a transaction: a batch of its own, which is run as a whole or not at all. `client` is its caller.
+  /// Takes a transaction: a batch of its own, which is run as a whole or not at all.
   void add_transaction(const Request& exec, UnixMs now_ms, std::unique_ptr<Transaction> transaction);
 
   /// Takes a WATCH, whose caller is a Watches::Request.

@@ -87,9 +87,12 @@ void PartedTransaction::end() {
   if (!queued_.empty()) reply.begin_array(queued_.size());
   reply.raw(replies_);
   client_.is_heard_of = all_heard_of_;
-  client_.finish(ticket_);
+  // The client may go on at once, with a transaction that takes the place of this one.
+  Caller& client = client_;
+  const Ticket ticket = ticket_;
   const std::function<void()> ended = std::move(ended_);
   ended();
+  client.finish(ticket);
 }
 
 }  // namespace larder::postgres
