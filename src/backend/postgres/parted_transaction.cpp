@@ -3,6 +3,13 @@
 #include "backend/block.h"
 
 namespace larder::postgres {
+namespace {
+
+bool is_of_block(const CommandSpec& spec) noexcept {
+  return spec.name != "select" && !is_about_all_keys(spec);
+}
+
+}  // namespace
 
 PartedTransaction::PartedTransaction(const Request& exec, Run run, std::function<void()> ended)
     : now_ms_(exec.now_ms),
@@ -12,7 +19,9 @@ PartedTransaction::PartedTransaction(const Request& exec, Run run, std::function
       run_(std::move(run)),
       ended_(std::move(ended)) {
   stand_in_for(exec.caller);
-  for_each_queued(exec, [this](const Request& queued) { queued_.emplace_back(queued.raw); });
+  for_each_queued(exec, [this](const Request& queued) {
+    queued_.push_back({*queued.spec, Bytes(queued.raw)});
+  });
 }
 
 /// Until one answers later.
@@ -28,23 +37,16 @@ void PartedTransaction::run_rest() {
 Step PartedTransaction::run_part() {
   part_reply_.clear();
   ReplyWriter reply(part_reply_, protocol_);
-  RequestParser parser;
-  if (std::exchange(has_begun_, true)) {
-    static_cast<void>(parser.parse(queued_[position_], {.max_bulk_bytes = INT64_MAX}));
-    const CommandSpec& spec = *find_row(parser.argv());
-    Call call{parser.argv(), db_, now_ms_, reply};
-    part_is_block_ = false;
-    if (spec.name == "select") {
-      ++position_;
-      run_queued_select(call, db_);
-      return Step::done;
-    }
-    if (is_about_all_keys(spec)) {
-      const Bytes& raw = queued_[position_++];
-      return run_({&spec, parser.argv(), raw, now_ms_, *this, reply});
-    }
+  part_is_block_ = !std::exchange(has_begun_, true) || is_of_block(queued_[position_].spec);
+  if (!part_is_block_) {
+    const auto& [spec, raw] = queued_[position_++];
+    RequestParser parser;
+    static_cast<void>(parser.parse(raw, {.max_bulk_bytes = INT64_MAX}));
+    if (is_about_all_keys(spec)) return run_({&spec, parser.argv(), raw, now_ms_, *this, reply});
+    Call select{parser.argv(), db_, now_ms_, reply};
+    run_queued_select(select, db_);
+    return Step::done;
   }
-  part_is_block_ = true;
   const Bytes block = take_block();
   return run_({exec_, {}, block, now_ms_, *this, reply});
 }
@@ -52,13 +54,8 @@ Step PartedTransaction::run_part() {
 /// What stands before the next command that is no part of a block.
 Bytes PartedTransaction::take_block() {
   Bytes block(kBlockBegin);
-  for (; position_ < queued_.size(); ++position_) {
-    RequestParser parser;
-    static_cast<void>(parser.parse(queued_[position_], {.max_bulk_bytes = INT64_MAX}));
-    const CommandSpec& spec = *find_row(parser.argv());
-    if (spec.name == "select" || is_about_all_keys(spec)) break;
-    block.append(queued_[position_]);
-  }
+  for (; position_ < queued_.size() && is_of_block(queued_[position_].spec); ++position_)
+    block.append(queued_[position_].raw);
   return block.append(kBlockEnd);
 }
 

@@ -29,6 +29,11 @@ class PartedTransaction final : public Caller {
   [[nodiscard]] std::size_t pending() const noexcept override { return 0; }
 
  private:
+  struct Queued {
+    const CommandSpec& spec;
+    Bytes raw;  ///< as the client has sent it
+  };
+
   void run_rest();
   Step run_part();
   [[nodiscard]] Bytes take_block();
@@ -41,8 +46,8 @@ class PartedTransaction final : public Caller {
   const CommandSpec* const exec_;
   Run run_;
   std::function<void()> ended_;
-  std::vector<Bytes> queued_;  ///< as the client has sent them
-  std::size_t position_ = 0;   ///< of those that have been run
+  std::vector<Queued> queued_;
+  std::size_t position_ = 0;  ///< of those that have been run
   bool part_is_block_ = false;
   bool has_begun_ = false;
   bool all_heard_of_ = true;
