@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <ctime>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <system_error>
@@ -13,6 +14,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
+#include "base/clock.h"
 #include "io/stream.h"
 
 namespace larder {
@@ -23,6 +25,10 @@ namespace {
 
 /// How long Asio waits for its turn while there is traffic, and how long a pause in it may be.
 constexpr int kTurnMs = 10;
+
+/// Who keeps the processor for longer than this when it is left to others keeps it from clients as well: then
+/// it is not left to anybody for a while.
+constexpr std::int64_t kLongUs = 2000, kRestUs = 100'000;
 
 /// As of the last tick, some milliseconds ago at most, and a tenth of the price of the exact time.
 std::int64_t coarse_now_ms() noexcept {
@@ -51,6 +57,9 @@ struct Poller::Impl {
   Waker waker;
   std::atomic<bool> interrupted{false};
   std::atomic<bool> waiting{false};
+  bool gathers = false;
+  std::int64_t no_yield_before_us = 0;
+  int last_count = 0;  // of events in the last batch
   bool serving = false;
   bool hooks_posted = false;
   std::vector<std::function<void()>> once;
@@ -118,6 +127,10 @@ void Poller::interrupt() noexcept {
   if (impl_->waiting.load()) ::eventfd_write(impl_->waker.fd.get(), 1);
 }
 
+void Poller::gather_events() noexcept {
+  impl_->gathers = true;
+}
+
 void Poller::wait() {
   impl_->epoll.async_wait(asio::posix::stream_descriptor::wait_read,
                           [this](const boost::system::error_code& error) {
@@ -137,8 +150,18 @@ void Poller::serve() {
   impl_->interrupted.store(false);
 }
 
+/// Lets the threads run that are ready to: what they have to say is then one batch.
+void Poller::yield() noexcept {
+  const std::int64_t began_us = steady_now_us();
+  if (began_us < impl_->no_yield_before_us) return;
+  ::sched_yield();
+  const std::int64_t ended_us = steady_now_us();
+  if (ended_us - began_us > kLongUs) impl_->no_yield_before_us = ended_us + kRestUs;
+}
+
 bool Poller::serve_batch() {
   Impl& state = *impl_;
+  if (state.gathers && state.last_count == 1) yield();
   state.waiting.store(true);
   // A wait of a millisecond would end before the kernel's own next tick: to set a timer for it costs more
   // than the wait.
@@ -146,7 +169,7 @@ bool Poller::serve_batch() {
   const int count = ::epoll_wait(state.epoll.native_handle(), state.ready.data(),
                                  static_cast<int>(state.ready.size()), patience_ms);
   state.waiting.store(false);
-  state.ready_count = std::max(count, 0);
+  state.ready_count = state.last_count = std::max(count, 0);
   state.serving = true;
   for (int i = 0; i < state.ready_count; ++i) {
     const epoll_event event = state.ready[static_cast<std::size_t>(i)];

@@ -85,6 +85,7 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Sh
       broadcasts_(shared.broadcasts),
       broadcast_waiters_(context_, shared.broadcasts, tag_state_.prefix),
       timer_(io) {
+  poller.gather_events();
   // The lane that most clients will use is opened at once: a wrong address shows in the log, not at the first
   // request.
   if (shared.options.sentinels.nodes.empty())
