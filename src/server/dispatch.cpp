@@ -30,17 +30,22 @@ ByteView user_of_login(const Request& request) {
   return {};
 }
 
-/// CLIENT PAUSE: the request waits, and the session with it, until the pause ends.
+bool publishes(const CommandSpec& spec) noexcept {
+  return spec.name == "publish" || spec.name == "spublish";
+}
+
+/// CLIENT PAUSE: the request waits, and the session with it, until the pause ends. Of a pause of everything
+/// one can be freed here, unlike in Redis.
 bool is_paused(Session& session, const Request& request) {
   Server& server = session.worker().server();
   if (request.now_ms >= server.paused_until_ms.load(std::memory_order_relaxed)) return false;
-  const bool is_exec =
-      session.state.transaction != nullptr && request.spec != nullptr && request.spec->name == "exec";
-  const bool is_write = request.spec == nullptr || request.spec->flags.has(Flag::write) ||
-                        (is_exec && session.state.transaction->writes());
-  const bool is_connection =
-      !is_exec && request.spec != nullptr && request.spec->runner == Runner::connection;
-  if (server.pause_writes_only.load(std::memory_order_relaxed) ? !is_write : is_connection) return false;
+  const CommandSpec* const spec = request.spec;
+  const bool writes_by_exec =
+      spec != nullptr && spec->name == "exec" && session.state.transaction != nullptr &&
+      session.state.transaction->writes();
+  const bool writes = spec == nullptr || spec->flags.has(Flag::write) || publishes(*spec) || writes_by_exec;
+  const bool frees = spec != nullptr && spec->name == "client|unpause";
+  if (server.pause_writes_only.load(std::memory_order_relaxed) ? !writes : frees) return false;
   session.pause();
   return true;
 }

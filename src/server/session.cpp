@@ -119,7 +119,7 @@ void Session::read_into_buffer() {
   in_.resize(old_size + step);
   const ssize_t count = transport_.receive({in_.data() + old_size, step});
   in_.resize(old_size + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
-  if (received(count)) process_buffer();
+  if (received(count) && !drop_if_too_long()) process_buffer();
 }
 
 bool Session::received(ssize_t count) {
@@ -433,10 +433,16 @@ void Session::check_limits(std::int64_t now_us) {
     log_unread();
     return close();
   }
-  if (in_.size() + parser_.heap_bytes() > live.query_buffer_limit.load(std::memory_order_relaxed)) {
-    log::warning("client {} closed: its request exceeds the query buffer limit", identity_.address);
-    close();
-  }
+  drop_if_too_long();  // the limit may be new
+}
+
+/// Closes the connection when what has arrived of a request is more than the query buffer may hold.
+bool Session::drop_if_too_long() {
+  const std::uint64_t most = worker_.server().live.query_buffer_limit.load(std::memory_order_relaxed);
+  if (in_.size() + parser_.heap_bytes() <= most) return false;
+  log::warning("client {} closed: its request exceeds the query buffer limit", identity_.address);
+  close();
+  return true;
 }
 
 void Session::log_unread() const {

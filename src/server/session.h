@@ -158,6 +158,7 @@ class Session final : public Pollable, public Caller {
   void read();
   void read_into_scratch();
   void read_into_buffer();
+  bool drop_if_too_long();
   [[nodiscard]] bool received(ssize_t count);
   void end_input();
   [[nodiscard]] std::size_t process(ByteView input);

@@ -1,5 +1,6 @@
 """Clients that mean ill: Larder's memory stays within its limits, and others are answered all the while."""
 
+import contextlib
 import os
 import random
 import resource
@@ -117,6 +118,23 @@ def test_announcements_cost_nothing(lab):
         for connection in connections:
             connection.close()
     bystander.check(most_growth_bytes=24 * MB)
+
+
+@demanding
+def test_a_request_longer_than_the_query_buffer_may_be_ends_its_connection(lab):
+    """At once, not when somebody looks at the limits next."""
+    larder = lab.larder(config={"server.client_query_buffer_limit": "1mb"})
+    argument = b"$1000000\r\n" + b"v" * 1_000_000 + b"\r\n"
+    with Bystander(lab, larder) as bystander:
+        for beginning in (b"*1000000\r\n", b"*2\r\n$4\r\nECHO\r\n$300000000\r\n"):
+            with connect(larder.address, timeout=30) as connection, contextlib.suppress(ConnectionError):
+                connection.sendall(beginning)
+                for _ in range(300):
+                    connection.sendall(argument)
+                assert connection.recv(1) == b""
+        with larder.connect() as client:
+            assert client.call("SET", "k", "v" * 1_000_000) == b"+OK\r\n"
+    bystander.check(most_growth_bytes=8 * MB)
 
 
 @on_backends()
