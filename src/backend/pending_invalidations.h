@@ -25,34 +25,67 @@ class PendingInvalidations {
 
   void add(Entry entry) {
     const std::lock_guard lock(mutex_);
-    for (Entry& known : entries_)
-      if (known.db == entry.db && known.query == entry.query) {
-        ++known.times;
+    for (Waiting& known : waiting_)
+      if (known.entry.db == entry.db && known.entry.query == entry.query) {
+        ++known.entry.times;
         return;
       }
-    entries_.push_back(std::move(entry));
+    waiting_.push_back({std::move(entry)});
   }
 
   /// The next one to try; it stays until it is removed.
   [[nodiscard]] std::optional<Entry> first() const {
     const std::lock_guard lock(mutex_);
-    return entries_.empty() ? std::nullopt : std::optional(entries_.front());
+    return waiting_.empty() ? std::nullopt : std::optional(waiting_.front().entry);
+  }
+
+  /// The same for one who tries several at a time: it is not given to another until it is given back.
+  [[nodiscard]] std::optional<Entry> take() {
+    const std::lock_guard lock(mutex_);
+    const auto next = std::ranges::find(waiting_, false, &Waiting::is_taken);
+    if (next == waiting_.end()) return std::nullopt;
+    next->is_taken = true;
+    return next->entry;
+  }
+
+  /// It has failed: the others are tried before it.
+  void give_back(const Entry& entry) {
+    const std::lock_guard lock(mutex_);
+    const auto found = find(entry);
+    if (found == waiting_.end()) return;
+    found->is_taken = false;
+    std::rotate(found, found + 1, waiting_.end());
   }
 
   /// It has succeeded; unless it was asked for again meanwhile, it is done.
   void remove(const Entry& entry) {
     const std::lock_guard lock(mutex_);
-    std::erase(entries_, entry);
+    const auto found = find(entry);
+    if (found == waiting_.end()) return;
+    found->is_taken = false;
+    if (found->entry.times == entry.times) waiting_.erase(found);
   }
 
   [[nodiscard]] std::size_t size() const {
     const std::lock_guard lock(mutex_);
-    return entries_.size();
+    return waiting_.size();
   }
 
  private:
+  struct Waiting {
+    Entry entry;
+    bool is_taken = false;
+  };
+
+  /// As it was or as it has become since.
+  [[nodiscard]] std::vector<Waiting>::iterator find(const Entry& entry) {
+    return std::ranges::find_if(waiting_, [&entry](const Waiting& known) {
+      return known.entry.db == entry.db && known.entry.query == entry.query;
+    });
+  }
+
   mutable std::mutex mutex_;
-  std::vector<Entry> entries_;  // guarded by mutex_
+  std::vector<Waiting> waiting_;  // guarded by mutex_
 };
 
 }  // namespace larder

@@ -32,4 +32,22 @@ TEST_CASE("pending invalidations: one that is asked for again while it runs is r
   CHECK(pending.size() == 0);
 }
 
+TEST_CASE("pending invalidations: what is tried is not given twice, and what fails comes behind the others") {
+  PendingInvalidations pending;
+  pending.add({0, {.tags = {"a"}}});
+  pending.add({0, {.tags = {"b"}}});
+  const auto a = pending.take(), b = pending.take();
+  REQUIRE(a);
+  REQUIRE(b);
+  CHECK(a->query.tags.front() == "a");
+  CHECK(b->query.tags.front() == "b");
+  CHECK_FALSE(pending.take());
+  pending.add({0, {.tags = {"b"}}});
+  pending.give_back(*a);
+  pending.remove(*b);
+  CHECK(pending.size() == 2);
+  CHECK(pending.take()->query.tags.front() == "b");
+  CHECK(pending.take()->query.tags.front() == "a");
+}
+
 }  // namespace larder

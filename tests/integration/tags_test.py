@@ -534,6 +534,30 @@ def test_redis_goes_away_before_an_invalidation(lab):
         wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 5, "an empty queue")
 
 
+def test_what_was_queued_while_redis_was_away_is_done_side_by_side(lab):
+    """However long the queue is, it does not take a tick of Larder for each of its entries."""
+    redis = lab.redis("--appendonly", "yes", "--appendfsync", "always")
+    larder = lab.larder("redis", redis)
+    count = 1000
+    with larder.connect(timeout=30) as client:
+        client.pipeline([("SET", f"k{n}", "v", "TAGS", "1", f"t{n}") for n in range(count)])
+        redis.crash()
+        replies = client.pipeline([("TAGINVALIDATE", f"t{n}") for n in range(count)])
+        assert all(reply.startswith(b"-") for reply in replies)
+        assert larder.info("tiers")["tags_pending_invalidations"] == str(count)
+        redis.start()
+        seen = set()
+
+        def drained():
+            seen.add(pending := int(larder.info("tiers")["tags_pending_invalidations"]))
+            return pending == 0
+        wait_until(drained, 30, "an empty queue")
+        with redis.connect() as raw:
+            assert left(raw) == []
+        # One a tick would show nearly every length.
+        assert len(seen) < count / 4, f"{len(seen)} lengths of the queue were seen"
+
+
 def test_an_invalidation_behind_the_answer_comes(lab):
     redis = lab.redis()
     larder = lab.larder("redis", redis)

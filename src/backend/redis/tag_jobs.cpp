@@ -15,6 +15,7 @@ constexpr ByteView kKeysAStep = "250";       // where records are read
 constexpr std::size_t kWalksAtOnce = 64;     // of one sweep: their steps fill the pipelines
 constexpr int kMostAttempts = 3;             // of a step whose script was flushed
 constexpr std::int64_t kRepeatUs = 200'000;  // between attempts of what could not be completed
+constexpr std::size_t kMostRepeating = 16;   // of those, side by side: each may be a step in Redis' queue
 constexpr std::int64_t kPruneUs = 100'000;
 constexpr ByteView kRecordsAStep = "200";
 
@@ -431,27 +432,35 @@ void TagJobs::tick(std::int64_t now_us) {
   for (std::size_t i = 0; i < jobs_.size(); ++i)
     if (Job& job = *jobs_[i]; job.stage == Job::Stage::again && job.sweep->is_done()) begin(job);
   if (context_.worker != 0) return;
-  repeat_pending(now_us);
+  repeat_pending();
   for (const auto& pruner : pruners_) pruner->tick(now_us);
   if (topology_.is_cluster()) census_->tick(now_us);
 }
 
-/// What is left for later is not many at once: a Redis that comes back has enough to do.
-void TagJobs::repeat_pending(std::int64_t now_us) {
-  if (repeating_ || now_us < repeat_us_) return;
-  std::optional<PendingInvalidations::Entry> entry = state_.pending.first();
-  if (!entry) return;
-  repeating_ = true;
-  TagSweep::Plan plan{entry->query, TagAim::drop, entry->db, nullptr};
-  launch(std::move(plan), [this, entry = *std::move(entry)](const TagSweep::Outcome& outcome) {
-    repeating_ = false;
-    if (outcome.error.empty()) {
+/// Side by side, as each of them takes at least one way to Redis. After one that has failed only one is tried
+/// until one succeeds: a Redis that is still away costs no more than that. So it is, too, while each would
+/// visit all slots of a cluster.
+void TagJobs::repeat_pending() {
+  const bool is_costly = topology_.is_cluster() && !state_.directory.is_trusted();
+  while (repeating_ < (is_costly ? 1 : most_repeating_) && steady_now_us() >= repeat_us_) {
+    std::optional<PendingInvalidations::Entry> entry = state_.pending.take();
+    if (!entry) return;
+    ++repeating_;
+    TagSweep::Plan plan{entry->query, TagAim::drop, entry->db, nullptr};
+    launch(std::move(plan), [this, entry = *std::move(entry)](const TagSweep::Outcome& outcome) {
+      --repeating_;
+      if (!outcome.error.empty()) {
+        state_.pending.give_back(entry);
+        context_.keyspace.void_all();
+        repeat_us_ = steady_now_us() + kRepeatUs;
+        most_repeating_ = 1;
+        return;
+      }
       state_.pending.remove(entry);
-    } else {
-      context_.keyspace.void_all();
-      repeat_us_ = steady_now_us() + kRepeatUs;
-    }
-  });
+      most_repeating_ = kMostRepeating;
+      repeat_pending();
+    });
+  }
 }
 
 }  // namespace larder::redis

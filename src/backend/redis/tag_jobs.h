@@ -139,7 +139,7 @@ class TagJobs {
   void begin(Job& job);
   void sweep(Job& job, std::vector<TagGroup> groups);
   void swept(Job& job, const TagSweep::Outcome& outcome);
-  void repeat_pending(std::int64_t now_us);
+  void repeat_pending();
 
   const NodeContext& context_;
   TagState& state_;
@@ -147,10 +147,10 @@ class TagJobs {
   TagHost& host_;
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<std::unique_ptr<List>> lists_;
-  bool repeating_ = false;
-  std::int64_t repeat_us_ = 0;
-  std::vector<std::unique_ptr<Pruner>> pruners_;  ///< of the first worker
-  std::unique_ptr<TagCensus> census_;             ///< of the first worker
+  std::size_t repeating_ = 0, most_repeating_ = 1;  ///< invalidations that were left for later
+  std::int64_t repeat_us_ = 0;                      ///< none before that
+  std::vector<std::unique_ptr<Pruner>> pruners_;    ///< of the first worker
+  std::unique_ptr<TagCensus> census_;               ///< of the first worker
 };
 
 }  // namespace larder::redis
