@@ -2,6 +2,7 @@
 
 #include <future>
 #include <mutex>
+#include <stdexcept>
 #include <unordered_map>
 
 #include "address.h"
@@ -15,15 +16,33 @@ std::optional<std::string> to_value(const redisReply& reply) {
   return std::string(reply.str, reply.len);
 }
 
+void check(const std::string& fault) {
+  if (!fault.empty()) throw std::invalid_argument(fault);
+}
+
+void check_ttl(std::chrono::milliseconds ttl) {
+  constexpr auto kLongest = std::chrono::milliseconds::max() / 2;  // the server adds the time of day
+  if (ttl.count() < 0) check("the ttl is negative");
+  if (ttl > kLongest) check("the ttl is too long");
+}
+
+/// The tags of a value that is cached.
+Tags checked_tags(std::vector<std::string> tags) {
+  for (const std::string& tag : tags) check(find_tag_fault(tag));
+  if (tags.size() > kMaxTagsOfKey) check("a key has at most " + std::to_string(kMaxTagsOfKey) + " tags");
+  return tags.empty() ? Tags::keep() : Tags(std::move(tags));  // a key that is not there has none to replace
+}
+
 /// The words of SET that `options` are, kept while commands refer to them.
 class SetWords {
  public:
   explicit SetWords(const SetOptions& options)
-      : ttl_ms_(std::to_string(options.ttl.count())), tag_count_(std::to_string(options.tags.size())) {
+      : ttl_ms_(std::to_string(options.ttl.count())), tag_count_(std::to_string(options.tags.list().size())) {
+    check_ttl(options.ttl);
     if (options.ttl.count() > 0) words_.insert(words_.end(), {"PX", ttl_ms_});
-    if (options.tags.empty()) return;
+    if (options.tags.are_kept()) return;
     words_.insert(words_.end(), {"TAGS", tag_count_});
-    words_.insert(words_.end(), options.tags.begin(), options.tags.end());
+    words_.insert(words_.end(), options.tags.list().begin(), options.tags.list().end());
   }
   SetWords(const SetWords&) = delete;
   SetWords& operator=(const SetWords&) = delete;
@@ -174,6 +193,7 @@ std::size_t Client::mdel(std::span<const std::string> keys) {
 std::size_t Client::invalidate_tags(std::span<const std::string> tags, TagMatch match) {
   if (tags.empty()) return 0;
   std::vector<Words> commands{command_of("TAGINVALIDATE", tags)};
+  commands.front().push_back("");  // ends the tags: the last one may be spelled like an option
   if (match == TagMatch::all) commands.front().push_back("ALL");
   return static_cast<std::size_t>(impl_->write(commands).front()->integer);
 }
@@ -181,13 +201,15 @@ std::size_t Client::invalidate_tags(std::span<const std::string> tags, TagMatch 
 Client::Compute Client::cached(Compute function, std::chrono::milliseconds ttl, TagsOf tags) {
   // The Client may be moved; its Impl stays where it is.
   Impl* const impl = impl_.get();
+  check_ttl(ttl);
   return [impl, function = std::move(function), ttl, tags = std::move(tags)](std::string_view key) {
+    check(find_key_fault(key));
     return impl->compute_once(key, [&] {
       std::optional<std::string> value;
       if_server_can([&] { value = to_value(*impl->read(std::vector<Words>{{"GET", key}}).front()); });
       if (value) return *std::move(value);
+      const SetOptions options{ttl, checked_tags(tags(key))};
       value = function(key);
-      const SetOptions options{ttl, tags(key)};
       if_server_can([&] { impl->write(std::vector<Words>{SetWords(options).command(key, *value)}); });
       return *std::move(value);
     });
@@ -196,6 +218,7 @@ Client::Compute Client::cached(Compute function, std::chrono::milliseconds ttl, 
 
 Client::Compute Client::cached(Compute function, std::chrono::milliseconds ttl,
                                std::vector<std::string> tags) {
+  static_cast<void>(checked_tags(tags));
   return cached(std::move(function), ttl, [tags = std::move(tags)](std::string_view) { return tags; });
 }
 

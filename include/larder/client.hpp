@@ -3,12 +3,14 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "larder/key.hpp"
@@ -35,10 +37,31 @@ struct ClientOptions {
   std::size_t idle_connections = 8;                 ///< kept open between calls
 };
 
+/// What a write does to the tags of its key: a list replaces those that it had, the empty list leaves none;
+/// keep() leaves them as they are.
+class Tags {
+ public:
+  Tags() = default;
+  Tags(std::initializer_list<std::string> list) : list_(list) {}
+  Tags(std::vector<std::string> list) : list_(std::move(list)) {}
+  [[nodiscard]] static Tags keep() {
+    Tags tags;
+    tags.are_kept_ = true;
+    return tags;
+  }
+
+  [[nodiscard]] bool are_kept() const noexcept { return are_kept_; }
+  [[nodiscard]] const std::vector<std::string>& list() const noexcept { return list_; }
+
+ private:
+  std::vector<std::string> list_;
+  bool are_kept_ = false;
+};
+
 /// How long a value lives, and what it hangs on.
 struct SetOptions {
-  std::chrono::milliseconds ttl{0};    ///< 0: for ever
-  std::vector<std::string> tags = {};  ///< replaces the tags that the key had
+  std::chrono::milliseconds ttl{0};  ///< 0: for ever; negative: std::invalid_argument
+  Tags tags = Tags::keep();
 };
 
 struct Entry {
@@ -57,7 +80,9 @@ enum class TagMatch : std::uint8_t {
 /// Connects at the first call, and again after a connection was lost. A read is tried a second time when its
 /// connection breaks; a write is not, because it may have taken effect.
 ///
-/// Errors: ServerError and ConnectionError from every call; std::invalid_argument for a URL that is none.
+/// Errors: ServerError and ConnectionError from every call; std::invalid_argument for a URL that is none and
+/// a
+///         ttl that is negative or ends after the end of time.
 /// Thread: any number of threads may call at once; each call has a connection for itself.
 class Client {
  public:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@ namespace larder {
 /// Keys and tags are paths: segments joined by `:`, as in `user:123:posts`.
 inline constexpr std::size_t kMaxPathBytes = 512;
 inline constexpr std::size_t kMaxTagSegments = 8;
+inline constexpr std::size_t kMaxTagsOfKey = 32;
 
 /// One segment of a key or a tag: a text, or a number in decimal.
 ///

@@ -54,6 +54,8 @@ Result<InvalidateArguments> parse_taginvalidate(std::span<const ByteView> argv) 
   std::span<const ByteView> words = argv.subspan(1);
   while (words.size() > 1 && take_last_option(words, arguments)) {
   }
+  // An empty word, which is no tag, ends the tags.
+  if (words.size() > 1 && words.back().empty()) words = words.first(words.size() - 1);
   const Result<TagSet> tags = TagSet::parse(words);
   if (!tags) return tags.error();
   arguments.query.tags.assign(tags->begin(), tags->end());
@@ -63,9 +65,10 @@ Result<InvalidateArguments> parse_taginvalidate(std::span<const ByteView> argv) 
 Result<TagQuery> parse_tagcount(std::span<const ByteView> argv) {
   if (const Result<void> checked = check_tag(argv[1]); !checked) return checked.error();
   TagQuery query{.tags = {Bytes(argv[1])}};
-  if (argv.size() == 2) return query;
-  if (argv.size() > 3 || !equals_ignore_case(argv[2], "exact")) return Errc::syntax;
-  query.reach = TagQuery::Reach::exact;
+  for (const ByteView word : argv.subspan(2)) {
+    if (!equals_ignore_case(word, "exact")) return Errc::syntax;
+    query.reach = TagQuery::Reach::exact;
+  }
   return query;
 }
 

@@ -17,7 +17,8 @@ struct InvalidateArguments {
   Sweep sweep = Sweep::awaited;
 };
 
-/// TAGINVALIDATE tag … [EXACT] [ALL] [ASYNC]. Options stand last; the first word is always a tag.
+/// TAGINVALIDATE tag … [EXACT] [ALL] [ASYNC]. Options stand last; the first word is always a tag,
+/// and behind an empty word, which ends the tags, there are only options.
 ///
 /// Errors: those of check_tag(), too_many_tags.
 [[nodiscard]] Result<InvalidateArguments> parse_taginvalidate(std::span<const ByteView> argv);

@@ -72,6 +72,56 @@ TEST_CASE_FIXTURE(Fixture, "live client: a tag takes what hangs on it and what i
   CHECK(client.invalidate_tags({}) == 0);
 }
 
+TEST_CASE_FIXTURE(Fixture, "live client: a tag may be spelled like an option of the command") {
+  const auto tag = [this](const Texts& tags) {
+    for (std::size_t i = 0; i < tags.size(); ++i) client.set(keys[i], "v", {.tags = {tags[i]}});
+  };
+  for (const Texts& tags : {Texts{"live-posts", "all"}, Texts{"live-posts", "ASYNC", "Exact"},
+                            Texts{"all", "exact"}, Texts{"EXACT"}}) {
+    CAPTURE(tags.back());
+    tag(tags);
+    CHECK(client.invalidate_tags(tags) == tags.size());
+    tag(tags);
+    client.set(keys[0], "v", {.tags = tags});
+    CHECK(client.invalidate_tags(tags, TagMatch::all) == 1);
+    client.mdel(keys);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "live client: a list of tags replaces those of the key, none leaves them") {
+  client.set("live:1", "1", {.tags = {"live-old"}});
+  client.set("live:1", "2");
+  CHECK(client.invalidate_tags(Texts{"live-old"}) == 1);
+  client.set("live:1", "3", {.tags = {"live-old"}});
+  client.set("live:1", "4", {.tags = {}});
+  client.set("live:2", "5", {.tags = {"live-old"}});
+  client.set("live:2", "6", {.tags = Texts{"live-new", "live-other"}});
+  CHECK(client.invalidate_tags(Texts{"live-old"}) == 0);
+  CHECK(client.get("live:1") == "4");
+  CHECK(client.invalidate_tags(Texts{"live-new"}) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "live client: a ttl that is none is refused before anything is sent") {
+  CHECK_THROWS_WITH_AS(client.set("live:1", "x", {.ttl = -1ms}), "the ttl is negative",
+                       std::invalid_argument);
+  CHECK_THROWS_AS(client.set("live:1", "x", {.ttl = std::chrono::milliseconds::max()}),
+                  std::invalid_argument);
+  CHECK_FALSE(client.get("live:1"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "live client: what could never be cached is refused before it is computed") {
+  int computed = 0;
+  const auto compute = [&](std::string_view) { return std::to_string(++computed); };
+  CHECK_THROWS_AS(static_cast<void>(client.cached(compute, -1s)), std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(client.cached(compute, 10s, {"a::b"})), std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(client.cached(compute, 10s, Texts(33, "a"))), std::invalid_argument);
+  const auto tagged_with_key =
+      client.cached(compute, 10s, [](std::string_view key) { return Texts{"live:" + std::string(key)}; });
+  CHECK_THROWS_AS(static_cast<void>(tagged_with_key("")), std::invalid_argument);
+  CHECK_THROWS_AS(static_cast<void>(tagged_with_key("1:2:3:4:5:6:7:8")), std::invalid_argument);
+  CHECK(computed == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "live client: what the server refuses is a ServerError in its words") {
   CHECK_THROWS_AS(client.set("live:1", "x", {.tags = {"a::b"}}), ServerError);
   CHECK_FALSE(client.get("live:1"));
@@ -110,7 +160,7 @@ TEST_CASE_FIXTURE(Fixture, "live client: what a cached function throws is thrown
 }
 
 TEST_CASE("live client: without a server a cached function still computes, the rest is a ConnectionError") {
-  Client lost({.url = "redis://127.0.0.1:1"});
+  Client lost({.url = "unix:///nowhere/larder.sock"});
   CHECK_THROWS_AS(static_cast<void>(lost.get("live:1")), ConnectionError);
   CHECK_THROWS_AS(lost.set("live:1", "x"), ConnectionError);
   CHECK(lost.cached([](std::string_view key) { return std::string(key); }, 10s)("live:1") == "live:1");

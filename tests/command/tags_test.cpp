@@ -158,6 +158,23 @@ TEST_CASE("tags: ALL needs all of them, and the first word is always a tag") {
   CHECK(desk.ask("DBSIZE") == ":1\r\n");
 }
 
+TEST_CASE("tags: an empty word ends the tags, so that the last one may be spelled like an option") {
+  Desk desk;
+  for (const ByteView request :
+       {"TAGINVALIDATE x all ''", "TAGINVALIDATE x ALL '' exact", "TAGINVALIDATE ALL all ''"}) {
+    CAPTURE(request);
+    desk.ask("SET k v TAGS 2 all ALL");
+    CHECK(desk.ask(request) == ":1\r\n");
+  }
+  desk.ask("SET k v TAGS 2 all exact");
+  desk.ask("SET l v TAGS 1 all");
+  CHECK(desk.ask("TAGINVALIDATE all exact '' ALL") == ":1\r\n");
+  CHECK(desk.ask("TAGINVALIDATE all ''") == ":1\r\n");
+  CHECK(desk.ask("TAGINVALIDATE ''") == kBadTag);
+  CHECK(desk.ask("TAGINVALIDATE '' all") == kBadTag);
+  CHECK(desk.ask("TAGINVALIDATE x '' y") == kBadTag);
+}
+
 TEST_CASE("tags: TAGKEYS walks over every key once") {
   Desk desk;
   for (int i = 0; i < 250; ++i)

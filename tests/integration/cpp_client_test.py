@@ -27,7 +27,7 @@ def test_it_does_what_it_says(lab, backend):
     program = build_directory(lab) / "tests" / "client" / "live_client"
     larder = lab.larder(backend)
     output = run(program, LARDER_URL=f"redis://127.0.0.1:{larder.port}")
-    assert "9 passed | 0 failed" in output, output
+    assert "13 passed | 0 failed" in output, output
 
 
 def test_it_goes_on_when_larder_was_restarted(lab):
