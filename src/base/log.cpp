@@ -95,4 +95,13 @@ std::optional<std::uint64_t> Rate::admit(std::int64_t now_us) noexcept {
   return left_out_.exchange(0, std::memory_order_relaxed);
 }
 
+bool Outage::is_to_be_told(std::int64_t now_us) noexcept {
+  constexpr std::int64_t kReminder = 60'000'000;
+  std::int64_t tell_at_us = tell_at_us_.load(std::memory_order_relaxed);
+  do {
+    if (tell_at_us != kNone && now_us < tell_at_us) return false;
+  } while (!tell_at_us_.compare_exchange_weak(tell_at_us, now_us + kReminder, std::memory_order_relaxed));
+  return true;
+}
+
 }  // namespace larder::log

@@ -60,7 +60,23 @@ class Rate {
   std::atomic<std::uint64_t> left_out_{0};
 };
 
-/// Now, for a Rate.
+/// A trouble that lasts and is noticed again and again: told when it begins and once a minute while it lasts.
+///
+/// Thread: any.
+class Outage {
+ public:
+  /// It has been noticed; true when this is to be told.
+  [[nodiscard]] bool is_to_be_told(std::int64_t now_us) noexcept;
+
+  /// It is over; true when there was one.
+  bool end() noexcept { return tell_at_us_.exchange(kNone, std::memory_order_relaxed) != kNone; }
+
+ private:
+  static constexpr std::int64_t kNone = 0;
+  std::atomic<std::int64_t> tell_at_us_{kNone};
+};
+
+/// Now, for a Rate or an Outage.
 [[nodiscard]] std::int64_t now_us() noexcept;
 
 template <class... Args>

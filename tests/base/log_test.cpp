@@ -96,5 +96,18 @@ TEST_CASE("log: lines that were left out are counted in the next one") {
   CHECK(text.find("warning 4 again\n") != text.npos);
 }
 
+TEST_CASE("log: what lasts is told at its beginning, and once a minute") {
+  constexpr std::int64_t kSecond = 1'000'000;
+  log::Outage outage;
+  CHECK_FALSE(outage.end());
+  CHECK(outage.is_to_be_told(1 * kSecond));
+  CHECK_FALSE(outage.is_to_be_told(60 * kSecond));
+  CHECK(outage.is_to_be_told(61 * kSecond));
+  CHECK_FALSE(outage.is_to_be_told(62 * kSecond));
+  CHECK(outage.end());
+  CHECK_FALSE(outage.end());
+  CHECK(outage.is_to_be_told(63 * kSecond));
+}
+
 }  // namespace
 }  // namespace larder

@@ -200,6 +200,61 @@ def test_private_postgres(lab):
         assert client.call("GET", "k") == b"$4\r\nkept\r\n"
 
 
+def await_write(client):
+    """Until SET works; meanwhile each one is an error."""
+    def written():
+        reply = client.call("SET", "k", "v")
+        assert reply == b"+OK\r\n" or reply.startswith(b"-ERR the database is unreachable: "), reply
+        return reply == b"+OK\r\n"
+    wait_until(written, 60, "SET to work again")
+
+
+def test_private_postgres_that_dies_is_started_again(lab):
+    if lab.stand_in:
+        lab.skip("redis-server has no PostgreSQL")
+    data = lab.path("data")
+    larder = lab.larder("postgres", behind=Nothing, config={"postgres.data_dir": str(data)})
+    with larder.connect() as client:
+        assert client.call("SET", "k", "v") == b"+OK\r\n"
+        [server] = processes_in(data)
+        os.kill(server, signal.SIGKILL)
+        wait_until(lambda: not pathlib.Path(f"/proc/{server}").exists(), 30, "the dead server to be reaped")
+        await_write(client)
+        [server] = processes_in(data)
+        # When another of its processes crashes it starts them all anew by itself.
+        os.kill(child_of(server, b"checkpointer"), signal.SIGKILL)
+        wait_until(lambda: "terminated by signal 9" in (data / "log").read_text(), 30, "PostgreSQL to notice")
+        wait_until(lambda: larder.info("tiers")["postgres_coherence"] == "listening", 60, "the L1 to be used again")
+        await_write(client)
+        assert processes_in(data) == [server]
+    log = larder.process.log()
+    assert log.count("was ended by signal 9: it is started again") == 1, log
+    assert log.count("the L1 is off") <= 2 and log.count("no connection") <= 4, log
+
+
+def test_private_postgres_of_two(lab):
+    """The second Larder on the directory uses the first one's server, and starts its own when that one stops."""
+    if lab.stand_in:
+        lab.skip("redis-server has no PostgreSQL")
+    data = lab.path("data")
+    first, second = (lab.larder("postgres", behind=Nothing, config={"postgres.data_dir": str(data)}) for _ in range(2))
+    assert "it is used and left running" in second.process.log()
+    [server] = processes_in(data)
+    with second.connect() as client:
+        assert client.call("SET", "k", "v") == b"+OK\r\n"
+        first.stop()
+        wait_until(lambda: processes_in(data) not in ([], [server]), 30, "the second to start a server")
+        await_write(client)
+    second.stop()
+    assert not processes_in(data), "PostgreSQL still runs"
+
+
+def child_of(pid, title):
+    """The child whose process title has the word."""
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next(int(child) for child in children if title in pathlib.Path(f"/proc/{child}/cmdline").read_bytes())
+
+
 class Nothing:
     """No server behind, where Larder is to find one by itself."""
 

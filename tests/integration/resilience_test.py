@@ -86,6 +86,23 @@ def test_a_node_that_is_gone_is_probed_and_found_again(lab):
     assert "circuit breaker" not in larder.process.log()  # the reason is logged, not the mechanism
 
 
+def test_an_outage_of_postgres_is_logged_once(lab):
+    """Larder looks for the database every two seconds at most, and says so once."""
+    postgres = lab.postgres()
+    larder = lab.larder("postgres", postgres)
+    with larder.connect() as client:
+        assert client.call("SET", "k", "v") == b"+OK\r\n"
+        postgres.stop()
+        wait_until(lambda: b"unreachable" in client.call("SET", "k", "v"), 10, "the outage to be noticed")
+        time.sleep(1.5)  # some attempts fail
+        postgres.start()
+        wait_until(lambda: client.call("SET", "k", "v") == b"+OK\r\n", 20, "the database to be used again")
+        wait_until(lambda: larder.info("tiers")["postgres_coherence"] == "listening", 20, "the L1 to be used again")
+    log = larder.process.log()
+    for line, times in (("no connection: ", 1), ("connected again", 1), ("the L1 is off: ", 1), ("listening for changes", 2)):
+        assert log.count(line) == times, f"{line!r} in {log}"
+
+
 def test_a_slow_command_opens_no_breaker(lab):
     """One time-out, and then answers again."""
     redis = lab.redis()

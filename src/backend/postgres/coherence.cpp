@@ -10,7 +10,6 @@
 #include <fmt/core.h>
 
 #include "backend/postgres/notification.h"
-#include "base/log.h"
 
 namespace larder::postgres {
 namespace {
@@ -108,7 +107,8 @@ void Coherence::run() {
       pause = kFirstPause;
       listen(session);
     } catch (const SqlError& error) {
-      log::warning("postgres: no invalidations, the L1 is off: {}", error.what());
+      if (outage_.is_to_be_told(log::now_us()))
+        log::warning("postgres: no invalidations, the L1 is off: {}", error.what());
     }
     hears_ = false;
     update_usable();
@@ -132,6 +132,7 @@ void Coherence::join(BlockingSession& session) {
   hears_ = true;
   update_usable();
   state_ = State::listening;
+  outage_.end();
   log::info("postgres: listening for changes on channel {}", channel_);
 }
 

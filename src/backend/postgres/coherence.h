@@ -11,6 +11,7 @@
 #include "backend/postgres/options.h"
 #include "backend/postgres/schema.h"
 #include "backend/postgres/session.h"
+#include "base/log.h"
 #include "keyspace/keyspace.h"
 
 namespace larder::postgres {
@@ -79,6 +80,7 @@ class Coherence {
   std::atomic<int> peers_{0};
   std::atomic<State> state_{State::starting};
   std::atomic<bool> stopping_{false};
+  log::Outage outage_;  ///< of the listening
   int wake_fd_;
   std::thread thread_;
 };

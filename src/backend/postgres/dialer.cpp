@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 
 #include "backend/postgres/statements.h"
-#include "base/log.h"
 
 namespace larder::postgres {
 namespace {
@@ -58,7 +57,7 @@ std::string Dialer::last_error() const {
 
 void Dialer::note_error(const std::string& text) {
   const std::lock_guard lock(mutex_);
-  if (last_error_ != text) log::warning("postgres: no connection: {}", text);
+  if (outage_.is_to_be_told(log::now_us())) log::warning("postgres: no connection: {}", text);
   last_error_ = text;
 }
 
@@ -88,6 +87,7 @@ void Dialer::serve(Job& job) {
     try {
       if (job.doubtful) end_process(open_session(options_, SessionUse::upkeep).get(), *job.doubtful);
       job.connected(dial_now(job.use));
+      if (outage_.end()) log::info("postgres: connected again");
       return;
     } catch (const SqlError& error) {
       note_error(error.what());

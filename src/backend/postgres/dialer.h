@@ -11,6 +11,7 @@
 #include "backend/postgres/options.h"
 #include "backend/postgres/session.h"
 #include "backend/postgres/sql.h"
+#include "base/log.h"
 
 namespace larder::postgres {
 
@@ -67,6 +68,7 @@ class Dialer {
   std::condition_variable changed_;
   std::deque<Job> jobs_;
   std::string last_error_ = "not connected yet";
+  log::Outage outage_;
   bool stopping_ = false;
 
   std::thread thread_;

@@ -14,13 +14,13 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
 #include <fmt/core.h>
 #include <libpq-fe.h>
 
+#include "backend/postgres/options.h"
 #include "backend/postgres/sql.h"
 #include "base/log.h"
 
@@ -32,6 +32,12 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds kStartDeadline{60};
 constexpr std::chrono::seconds kStopDeadline{20};
 constexpr std::chrono::milliseconds kPoll{10};
+
+/// Between looks at a server that is not ours.
+constexpr std::chrono::milliseconds kLook{1'000};
+
+/// One that ran for so long is started again at once.
+constexpr std::chrono::minutes kStable{1};
 
 constexpr const char* kOwner = "larder";
 
@@ -47,6 +53,11 @@ int version_of(const fs::path& directory) {
 
 /// The sockaddr of a Unix socket holds 107 bytes.
 constexpr std::size_t kLongestSocketDir = 107 - sizeof("/.s.PGSQL.5432");
+
+std::string describe_end(int status) {
+  return WIFSIGNALED(status) ? fmt::format("was ended by signal {}", WTERMSIG(status))
+                             : fmt::format("has ended with exit code {}", WEXITSTATUS(status));
+}
 
 }  // namespace
 
@@ -78,12 +89,11 @@ PrivateServer::PrivateServer(const fs::path& data_dir)
         "private PostgreSQL: the path {} is too long for a Unix socket: choose a shorter data_dir",
         socket_dir_.string()));
   make_directories();
-  if (answers()) {
-    log::info("private PostgreSQL: one already runs in {}; it is used and left running", data_dir_.string());
-    return;
-  }
   if (!fs::exists(cluster_ / "PG_VERSION")) make_cluster();
-  start();
+  std::promise<void> started;
+  std::future<void> outcome = started.get_future();
+  keeper_ = std::jthread([this, promise = std::move(started)]() mutable { keep(std::move(promise)); });
+  outcome.get();
 }
 
 PrivateServer::User PrivateServer::choose_user() {
@@ -134,30 +144,113 @@ void PrivateServer::make_cluster() {
   if (status != 0) fail("initdb failed");
 }
 
+// --- the keeper ---
+
+void PrivateServer::keep(std::promise<void> started) {
+  try {
+    start();
+  } catch (...) {
+    return started.set_exception(std::current_exception());
+  }
+  started.set_value();
+  restart_whenever_it_ends();
+}
+
+void PrivateServer::restart_whenever_it_ends() {
+  using Clock = std::chrono::steady_clock;
+  log::Outage outage;
+  Clock::time_point started_at = Clock::now();
+  for (auto wait = kFirstPause; await_end(); wait = std::min(wait * 2, kLongestPause)) {
+    if (Clock::now() - started_at > kStable) wait = kFirstPause;
+    if (!pause(wait)) return;
+    started_at = Clock::now();
+    try {
+      start();
+      outage.end();  // start() has told it
+    } catch (const std::runtime_error& error) {
+      if (outage.is_to_be_told(log::now_us())) log::warning("{}", error.what());
+    }
+  }
+}
+
+/// Ours, unless another one is there.
 void PrivateServer::start() {
+  const bool is_ours = PQping(conninfo_.c_str()) == PQPING_NO_RESPONSE;
+  if (is_ours && !start_ours()) return;
+  await_ready();
+  if (is_stopping()) return;
+  if (pid_ != 0)
+    log::info("private PostgreSQL: runs in {} (process {})", data_dir_.string(), pid_);
+  else
+    log::info("private PostgreSQL: one already runs in {}; it is used and left running", data_dir_.string());
+}
+
+/// False when there is to be none any more.
+bool PrivateServer::start_ours() {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return false;
   // A stale postmaster.pid of a server that was killed is recognised and replaced by postgres itself.
   pid_ = spawn({(programs_ / "postgres").string(), "-D", cluster_.string(), "-k", socket_dir_.string(), "-c",
                 "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "shared_buffers=256MB", "-c",
                 "max_connections=200", "-c", "max_wal_size=1GB", "-c", "logging_collector=off"});
-  await_ready();
-  log::info("private PostgreSQL: runs in {} (process {})", data_dir_.string(), pid_);
-}
-
-bool PrivateServer::answers() const {
-  return PQping(conninfo_.c_str()) == PQPING_OK;
+  return true;
 }
 
 void PrivateServer::await_ready() {
   const auto deadline = std::chrono::steady_clock::now() + kStartDeadline;
-  while (!answers()) {
-    int status = 0;
-    if (waitpid(pid_, &status, WNOHANG) == pid_) {
-      pid_ = 0;
-      fail("postgres ended at its start");
-    }
+  for (;;) {
+    const PGPing answer = PQping(conninfo_.c_str());
+    if (answer == PQPING_OK) return;
+    // Another Larder's may have been faster: then that one answers, if only that it starts.
+    if (pid_ != 0 && has_ended()) reap();
+    if (pid_ == 0 && answer == PQPING_NO_RESPONSE) fail("postgres ended at its start");
     if (std::chrono::steady_clock::now() > deadline) fail("postgres did not get ready in time");
-    std::this_thread::sleep_for(kPoll);
+    if (!pause(kPoll)) return;
   }
+}
+
+/// Until the server has gone: true, and it was reaped if it was ours. False when there is to be none any
+/// more.
+bool PrivateServer::await_end() {
+  while (pid_ == 0) {
+    if (is_stopping()) return false;
+    if (PQping(conninfo_.c_str()) == PQPING_NO_RESPONSE) return true;
+    pause(kLook);
+  }
+  const pid_t pid = pid_;
+  const int status = reap();
+  if (is_stopping()) return false;
+  log::warning("private PostgreSQL: process {} {}: it is started again", pid, describe_end(status));
+  return true;
+}
+
+bool PrivateServer::has_ended() const noexcept {
+  siginfo_t end{};
+  return waitid(P_PID, static_cast<id_t>(pid_), &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid != 0;
+}
+
+/// Waits for the end of our server; returns its status.
+int PrivateServer::reap() noexcept {
+  siginfo_t end{};
+  while (waitid(P_PID, static_cast<id_t>(pid_), &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) continue;
+  // The number is nobody else's until it is reaped: stop() may send signals to it.
+  const std::lock_guard lock(mutex_);
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  pid_ = 0;
+  changed_.notify_all();
+  return status;
+}
+
+/// False when there is to be no server any more.
+bool PrivateServer::pause(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, time, [this] { return stopping_; });
+}
+
+bool PrivateServer::is_stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
 }
 
 /// Starts a program as the chosen user, its output in the log; it ends when we do.
@@ -188,15 +281,15 @@ pid_t PrivateServer::spawn(const std::vector<std::string>& arguments) {
 }
 
 void PrivateServer::stop() noexcept {
-  if (pid_ == 0) return;
-  const pid_t pid = std::exchange(pid_, 0);
-  kill(pid, SIGINT);
-  const auto deadline = std::chrono::steady_clock::now() + kStopDeadline;
-  while (waitpid(pid, nullptr, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > deadline)
-      kill(pid, SIGQUIT);  // no checkpoint: it recovers at its next start
-    std::this_thread::sleep_for(kPoll);
+  {
+    std::unique_lock lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+    if (pid_ != 0) kill(pid_, SIGINT);
+    if (!changed_.wait_for(lock, kStopDeadline, [this] { return pid_ == 0; }))
+      kill(pid_, SIGQUIT);  // no checkpoint: it recovers at its next start
   }
+  if (keeper_.joinable()) keeper_.join();
 }
 
 void PrivateServer::fail(const std::string& what) const {
