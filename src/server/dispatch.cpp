@@ -40,9 +40,8 @@ bool is_paused(Session& session, const Request& request) {
   Server& server = session.worker().server();
   if (request.now_ms >= server.paused_until_ms.load(std::memory_order_relaxed)) return false;
   const CommandSpec* const spec = request.spec;
-  const bool writes_by_exec =
-      spec != nullptr && spec->name == "exec" && session.state.transaction != nullptr &&
-      session.state.transaction->writes();
+  const bool writes_by_exec = spec != nullptr && spec->name == "exec" &&
+                              session.state.transaction != nullptr && session.state.transaction->writes();
   const bool writes = spec == nullptr || spec->flags.has(Flag::write) || publishes(*spec) || writes_by_exec;
   const bool frees = spec != nullptr && spec->name == "client|unpause";
   if (server.pause_writes_only.load(std::memory_order_relaxed) ? !writes : frees) return false;
