@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <fmt/format.h>
+
 #include "backend/block.h"
 #include "backend/redis/hash_slot.h"
 #include "command/error_reply.h"
@@ -230,6 +232,12 @@ Route route_of(const CommandSpec& spec) noexcept {
   return route;
 }
 
+/// The Lua debugger speaks a protocol of its own from then on, and what its scripts write is undone.
+bool starts_debugger(std::span<const ByteView> argv) noexcept {
+  return argv.size() == 3 && equals_ignore_case(argv[0], "script") && equals_ignore_case(argv[1], "debug") &&
+         !equals_ignore_case(argv[2], "no");
+}
+
 }  // namespace
 
 KnownCommands::KnownCommands() {
@@ -286,6 +294,14 @@ Route KnownCommands::route(const Request& request) const {
   // Nothing was learned: most commands have one key, their first word, and a cluster says when that is wrong.
   if (learned_.empty()) route.keys = {1, 1, 1};
   return route;
+}
+
+bool KnownCommands::bars(const Request& request, const Route& route) {
+  const bool debugs = request.spec == nullptr && starts_debugger(request.argv);
+  if (!debugs && route.needs != Private::not_for_clients) return false;
+  request.reply.error(fmt::format("ERR '{}{}' is not available through Larder",
+                                  request.argv[0].substr(0, 128), debugs ? " DEBUG" : ""));
+  return true;
 }
 
 bool KnownCommands::refuses(const Request& request) const {
@@ -348,9 +364,11 @@ const Route* KnownCommands::find_learned(const std::string& name, std::span<cons
 }
 
 bool asks_to_block(const Request& request) {
-  for (const ByteView word : request.argv) {
+  for (std::size_t i = 1; i < request.argv.size(); ++i) {
+    const ByteView word = request.argv[i];
     if (equals_ignore_case(word, "streams")) return false;
     if (equals_ignore_case(word, "block")) return true;
+    if (equals_ignore_case(word, "group")) i += 2;  // whose names may be those words
   }
   return false;
 }

@@ -96,14 +96,15 @@ class KnownCommands {
   /// Takes the upstream's reply to COMMAND; replaces what was learned before.
   void learn(ByteView command_reply);
 
-  /// Nothing was learned.
-  void forget() noexcept { learned_.clear(); }
-
   /// Until the upstream was asked, a command outside our table may change anything.
   [[nodiscard]] Route route(const Request& request) const;
 
   /// True when the upstream has no such command or takes no such number of arguments: the error was appended.
   [[nodiscard]] bool refuses(const Request& request) const;
+
+  /// True when the connection that it takes is no client's to change, or would not be one for requests and
+  /// replies behind it: the error was appended.
+  [[nodiscard]] static bool bars(const Request& request, const Route& route);
 
   /// Appends all keys of a routed request. Life: of `request.raw`.
   void append_keys(const Request& request, const Route& route, std::vector<ByteView>& keys) const;

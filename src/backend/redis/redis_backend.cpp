@@ -104,11 +104,7 @@ Step RedisBackend::execute(const Request& request) {
     return Step::done;
   }
   heed_script(request);
-  if (route.needs == Private::not_for_clients) {
-    request.reply.error(
-        fmt::format("ERR '{}' is not available through Larder", request.argv[0].substr(0, 128)));
-    return Step::done;
-  }
+  if (KnownCommands::bars(request, route)) return Step::done;
   if (request.caller.holds.subscribing && equals_ignore_case(request.argv[0], "ping"))
     return subscriptions_.ping(request);
   if (const std::optional<Step> taken = look_first(request, route)) return *taken;
@@ -151,7 +147,8 @@ void RedisBackend::append_read_keys(const Request& request, std::vector<KeyRef>&
 
 bool RedisBackend::may_queue(const Request& request) {
   const Route route = commands_.route(request);
-  return !commands_.refuses(request) && cluster_.may_queue(request, route) && may_tag(request, route);
+  return !KnownCommands::bars(request, route) && !commands_.refuses(request) &&
+         cluster_.may_queue(request, route) && may_tag(request, route);
 }
 
 /// It is not one request to Redis.
@@ -409,9 +406,7 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
       reads_.on_reply(lane, entry, reply);
       return errands_.forget(entry.errand);
     case InFlight::Kind::topology:
-      cluster_.on_topology(lane, reply);
-      if (topology_.is_single() && !context_.caching) commands_.forget();  // asked for in case of a cluster
-      return;
+      return cluster_.on_topology(lane, reply);
     case InFlight::Kind::login:
       return users_.on_reply(entry, reply);
     case InFlight::Kind::subscription:

@@ -131,9 +131,7 @@ class RedisBackend final : public Backend,
   [[nodiscard]] Step refuse(const Lane& lane, const Request& request, ByteView refusal) override;
   void finish_forward(Lane& lane, const InFlight& entry, const Reply& reply);
   void fail(const InFlight& entry, ByteView error);
-  [[nodiscard]] bool wants_commands() const override {
-    return (context_.caching || !topology_.is_single()) && !commands_known_;
-  }
+  [[nodiscard]] bool wants_commands() const override { return !commands_known_; }
 
   void arm_tick(std::chrono::milliseconds delay);
   void tick();

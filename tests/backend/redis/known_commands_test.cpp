@@ -108,6 +108,22 @@ TEST_CASE("redis commands: what cannot share a connection, and why") {
   CHECK(need({"xread"}) == Private::may_block);
   CHECK(asks_to_block(Asked({"xread", "block", "0", "streams", "s", "$"}).request));
   CHECK_FALSE(asks_to_block(Asked({"xread", "count", "1", "streams", "block", "0"}).request));
+  CHECK(asks_to_block(
+      Asked({"xreadgroup", "group", "streams", "c", "block", "0", "streams", "s", ">"}).request));
+  CHECK_FALSE(asks_to_block(Asked({"xreadgroup", "group", "g", "block", "streams", "s", ">"}).request));
+}
+
+TEST_CASE("redis commands: what takes a connection over is refused") {
+  const auto bars = [](std::vector<ByteView> words) {
+    const Asked asked(std::move(words));
+    return KnownCommands::bars(asked.request, KnownCommands().route(asked.request));
+  };
+  CHECK(bars({"SCRIPT", "Debug", "yes"}));
+  CHECK(bars({"script", "debug", "sync"}));
+  CHECK(bars({"REPLCONF", "ack", "0"}));
+  CHECK_FALSE(bars({"script", "debug", "NO"}));
+  CHECK_FALSE(bars({"script", "debug"}));
+  CHECK_FALSE(bars({"script", "load", "return 1"}));
 }
 
 TEST_CASE("redis commands: a module's command that blocks cannot share a connection either") {
