@@ -77,6 +77,10 @@ void append_doc(ReplyWriter& reply, const CommandSpec& spec) {
 
 void append_command_docs(ReplyWriter& reply, std::span<const CommandSpec* const> commands) {
   reply.begin_map(commands.size());
+  append_doc_pairs(reply, commands);
+}
+
+void append_doc_pairs(ReplyWriter& reply, std::span<const CommandSpec* const> commands) {
   for (const CommandSpec* const spec : commands) {
     reply.bulk(spec->name);
     append_doc(reply, *spec);

@@ -57,7 +57,9 @@ ByteView subject_category(const CommandSpec& spec) noexcept {
   if (group == "pubsub") return "@pubsub";
   if (group == "string") return "@string";
   if (group == "transactions") return "@transaction";
-  return group == "connection" || spec.name.starts_with("command") ? "@connection" : ByteView();
+  const bool is_connection =
+      group == "connection" || spec.name.starts_with("command") || spec.name.starts_with("read");
+  return is_connection ? "@connection" : ByteView();
 }
 
 // Those that are not `RO access` or `RW access update`.

@@ -55,6 +55,36 @@ constexpr ByteView kClientHelp[] = {
     "    Prints this help.",
 };
 
+constexpr ByteView kCluster[] = {
+    "CLUSTER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "COUNT-FAILURE-REPORTS <node-id>",
+    "    Return number of failure reports for <node-id>.",
+    "COUNTKEYSINSLOT <slot>",
+    "    Return the number of keys in <slot>.",
+    "GETKEYSINSLOT <slot> <count>",
+    "    Return key names in a slot.",
+    "INFO",
+    "    Return information about the cluster.",
+    "KEYSLOT <key>",
+    "    Return the hash slot for <key>.",
+    "LINKS",
+    "    Return information about all network links between this node and its peers: there are none.",
+    "MYID",
+    "    Return the node id.",
+    "NODES",
+    "    Return cluster configuration seen by node. Output format:",
+    "    <id> <ip:port> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...",
+    "REPLICAS <node-id>",
+    "    Return <node-id> replicas: there are none.",
+    "SHARDS",
+    "    Return information about slot range mappings and the nodes associated with them.",
+    "SLOTS",
+    "    Return information about slots range mappings. Each range is made of:",
+    "    start, end, master and replicas IP addresses, ports and ids",
+    "HELP",
+    "    Prints this help.",
+};
+
 constexpr ByteView kCommand[] = {
     "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "(no subcommand)",
@@ -102,6 +132,8 @@ constexpr ByteView kLatency[] = {
     "LATENCY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "DOCTOR",
     "    Say where latencies are told.",
+    "GRAPH <event>",
+    "    Return an ASCII latency graph for the <event>: there are no events here.",
     "HISTOGRAM [COMMAND ...]",
     "    Return a cumulative distribution of latencies in the format of a histogram for the specified "
     "command "
@@ -196,9 +228,9 @@ struct Help {
 };
 
 constexpr Help kHelp[] = {
-    {"client", kClientHelp}, {"command", kCommand}, {"config", kConfig}, {"debug", kDebug},
-    {"larder", kLarder},     {"latency", kLatency}, {"memory", kMemory}, {"object", kObject},
-    {"pubsub", kPubsub},     {"slowlog", kSlowlog},
+    {"client", kClientHelp}, {"cluster", kCluster}, {"command", kCommand}, {"config", kConfig},
+    {"debug", kDebug},       {"larder", kLarder},   {"latency", kLatency}, {"memory", kMemory},
+    {"object", kObject},     {"pubsub", kPubsub},   {"slowlog", kSlowlog},
 };
 
 }  // namespace

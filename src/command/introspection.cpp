@@ -10,6 +10,7 @@
 #include "command/error_reply.h"
 #include "command/glob.h"
 #include "command/help.h"
+#include "resp/reply_cursor.h"
 
 namespace larder {
 namespace {
@@ -153,28 +154,122 @@ void help(Names, ReplyWriter& reply) {
   append_help(reply, "command");
 }
 
+// --- in front of a Redis ---
+
+/// No Redis has it.
+bool is_own(const CommandSpec& spec) noexcept {
+  return spec.name.starts_with("tag") || spec.name.starts_with("larder");
+}
+
+std::vector<const CommandSpec*> own_commands() {
+  std::vector<const CommandSpec*> own = top_level_commands();
+  std::erase_if(own, [](const CommandSpec* spec) { return !is_own(*spec); });
+  return own;
+}
+
+void copy(ReplyCursor& from, std::int64_t count, ReplyWriter& reply) {
+  for (; count > 0; --count) reply.raw(from.take());
+}
+
+void complete_info(Names argv, ByteView upstream, ReplyWriter& reply) {
+  ReplyCursor cursor(upstream);
+  const std::int64_t count = cursor.next().count;
+  if (argv.size() > 2) {
+    reply.begin_array(static_cast<std::size_t>(count));
+    for (const ByteView name : argv.subspan(2)) {
+      const CommandSpec* const spec = find_by_full_name(name);
+      const ByteView known = cursor.take();
+      spec != nullptr&& is_own(*spec) ? append_command_info(reply, *spec) : reply.raw(known);
+    }
+    return;
+  }
+  const std::vector<const CommandSpec*> own = own_commands();
+  reply.begin_array(static_cast<std::size_t>(count) + own.size());
+  copy(cursor, count, reply);
+  for (const CommandSpec* const spec : own) append_command_info(reply, *spec);
+}
+
+void complete_count(Names, ByteView upstream, ReplyWriter& reply) {
+  reply.integer(ReplyCursor(upstream).next().integer() + static_cast<std::int64_t>(own_commands().size()));
+}
+
+void complete_list(Names argv, ByteView upstream, ReplyWriter& reply) {
+  const Result<ListFilter> filter = parse_list_filter(argv.subspan(2));
+  std::vector<ByteView> names;
+  for (const CommandSpec& spec : all_commands())
+    if (is_own(spec) && filter && filter->passes(spec)) names.push_back(spec.name);
+  ReplyCursor cursor(upstream);
+  const std::int64_t count = cursor.next().count;
+  reply.begin_array(static_cast<std::size_t>(count) + names.size());
+  copy(cursor, count, reply);
+  for (const ByteView name : names) reply.bulk(name);
+}
+
+/// SET has more to it than Redis knows.
+void complete_docs(Names argv, ByteView upstream, ReplyWriter& reply) {
+  std::vector<const CommandSpec*> own;
+  if (argv.size() == 2) {
+    own = own_commands();
+    own.push_back(find_command("set"));
+  }
+  for (const ByteView name : argv.subspan(2))
+    if (const CommandSpec* const spec = find_by_full_name(name);
+        spec != nullptr && (is_own(*spec) || spec->name == "set"))
+      own.push_back(spec);
+  ReplyCursor cursor(upstream);
+  std::vector<ByteView> pairs;
+  for (std::int64_t left = cursor.next().count / 2; left > 0; --left) {
+    const ByteView name = cursor.take(), doc = cursor.take();
+    if (ReplyCursor(name).next().text != "set") pairs.insert(pairs.end(), {name, doc});
+  }
+  reply.begin_map(pairs.size() / 2 + own.size());
+  for (const ByteView part : pairs) reply.raw(part);
+  append_doc_pairs(reply, own);
+}
+
+void pass_through(Names, ByteView upstream, ReplyWriter& reply) {
+  reply.raw(upstream);
+}
+
 struct Row {
   ByteView name;
   void (*run)(Names argv, ReplyWriter& reply);
+  void (*complete)(Names argv, ByteView upstream, ReplyWriter& reply);
 };
 
 constexpr Row kRows[] = {
-    {"command", info_of_all},
-    {"command|count", count},
-    {"command|docs", docs},
-    {"command|getkeys", getkeys},
-    {"command|getkeysandflags", getkeysandflags},
-    {"command|help", help},
-    {"command|info", info},
-    {"command|list", list},
+    {"command", info_of_all, complete_info},
+    {"command|count", count, complete_count},
+    {"command|docs", docs, complete_docs},
+    {"command|getkeys", getkeys, pass_through},
+    {"command|getkeysandflags", getkeysandflags, pass_through},
+    {"command|help", help, pass_through},
+    {"command|info", info, complete_info},
+    {"command|list", list, complete_list},
 };
+
+const Row& row_of(const CommandSpec& spec) noexcept {
+  const Row* const row = std::ranges::find(kRows, spec.name, &Row::name);
+  assert(row != std::end(kRows));
+  return *row;
+}
 
 }  // namespace
 
 void run_introspection(const CommandSpec& spec, std::span<const ByteView> argv, ReplyWriter& reply) {
-  const Row* const row = std::ranges::find(kRows, spec.name, &Row::name);
-  assert(row != std::end(kRows));
-  row->run(argv, reply);
+  row_of(spec).run(argv, reply);
+}
+
+bool is_for_redis(const CommandSpec& spec, std::span<const ByteView> argv) noexcept {
+  if (!spec.name.starts_with("command|getkeys")) return true;
+  const CommandSpec* const asked_about = find_row(argv.subspan(2));
+  return asked_about == nullptr || !is_own(*asked_about);
+}
+
+void complete_introspection(const CommandSpec& spec, std::span<const ByteView> argv, ByteView upstream,
+                            ReplyWriter& reply) {
+  if (ReplyCursor(upstream).next().is_error()) return reply.raw(upstream);
+  row_of(spec).complete(argv, upstream, reply);
 }
 
 }  // namespace larder

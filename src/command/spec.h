@@ -30,6 +30,7 @@ enum class Flag : std::uint32_t {
   scalar_reply = 1u << 24,      ///< its RESP3 reply becomes the RESP2 one by writing `$-1` for `_`
   container = 1u << 25,         ///< has subcommands, rows `name|subcommand`
   upstream_answers = 1u << 26,  ///< of Runner::connection: where the backend is a Redis, that runs it
+  upstream_begins = 1u << 28,   ///< of Runner::connection: the reply of a Redis behind it is part of it
   runs_in_multi = 1u << 27,     ///< between MULTI and EXEC it is run at once, not queued
 };
 

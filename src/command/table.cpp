@@ -18,6 +18,7 @@ constexpr Flags kWritesFast = kWrites | fast;
 constexpr Flags kGrows = kWrites | denyoom;
 constexpr Flags kGrowsFast = kGrows | fast;
 constexpr Flags kAnytime = loading | stale;
+constexpr Flags kAboutCommands = kAnytime | upstream_begins;
 constexpr Flags kClient = kAnytime | noscript;
 constexpr Flags kGreeting = kClient | fast | no_auth | allow_busy;
 constexpr Flags kAdmin = kClient | admin;
@@ -70,14 +71,14 @@ constexpr CommandSpec kTable[] = {
     server("client|unblock", -3, kAdmin),
     server("client|unpause", 2, kAdmin),
     server("cluster", -2, {}),
-    server("command", -1, kAnytime | container),
-    server("command|count", 2, kAnytime),
-    server("command|docs", -2, kAnytime),
-    server("command|getkeys", -4, kAnytime),
-    server("command|getkeysandflags", -4, kAnytime),
+    server("command", -1, kAboutCommands | container),
+    server("command|count", 2, kAboutCommands),
+    server("command|docs", -2, kAboutCommands),
+    server("command|getkeys", -4, kAboutCommands),
+    server("command|getkeysandflags", -4, kAboutCommands),
     server("command|help", 2, kAnytime),
-    server("command|info", -2, kAnytime),
-    server("command|list", -2, kAnytime),
+    server("command|info", -2, kAboutCommands),
+    server("command|list", -2, kAboutCommands),
     server("config", -2, container),
     server("config|get", -3, kAdmin),
     server("config|help", 2, kAnytime),
@@ -116,6 +117,7 @@ constexpr CommandSpec kTable[] = {
     server("larder|slowlog", -2, kAdmin),
     server("latency", -2, container),
     server("latency|doctor", 2, kAdmin),
+    server("latency|graph", 3, kAdmin),
     server("latency|help", 2, kAnytime),
     server("latency|histogram", -2, kAdmin),
     server("latency|history", 3, kAdmin),
@@ -161,6 +163,8 @@ constexpr CommandSpec kTable[] = {
     server("punsubscribe", -1, kSubscription),
     server("quit", -1, kGreeting | runs_in_multi),
     whole("randomkey", 1, kReads),
+    server("readonly", 1, kAnytime | fast),
+    server("readwrite", 1, kAnytime | fast),
     data("rename", 3, kWrites, kBoth, rename),
     data("renamenx", 3, kWritesFast, kBoth, renamenx),
     server("reset", 1, kGreeting | runs_in_multi),

@@ -6,6 +6,7 @@
 
 #include "backend/redis/hash_slot.h"
 #include "command/error_reply.h"
+#include "command/help.h"
 #include "server/connection_commands.h"
 #include "server/server.h"
 #include "server/session.h"
@@ -17,6 +18,7 @@ namespace larder {
 namespace {
 
 constexpr std::int64_t kLastSlot = redis::kHashSlots - 1;
+constexpr ByteView kNoCluster = "ERR This instance has cluster support disabled";
 
 /// Where the client has found this server: what it may connect to again.
 struct Place {
@@ -102,22 +104,59 @@ void key_slot(Session&, const Request& request) {
   request.reply.integer(redis::hash_slot(request.argv[2]));
 }
 
+/// False: the node that the request names is not this one, and that was appended.
+bool names_this_node(Session& session, const Request& request) {
+  const ByteView id = request.argv[2];
+  if (id == session.worker().server().run_id) return true;
+  request.reply.error(fmt::format("ERR Unknown node {}", id.substr(0, 128)));
+  return false;
+}
+
+void replicas(Session& session, const Request& request) {
+  if (names_this_node(session, request)) request.reply.begin_array(0);
+}
+
+void count_failure_reports(Session& session, const Request& request) {
+  if (names_this_node(session, request)) request.reply.integer(0);
+}
+
+void links(Session&, const Request& request) {
+  request.reply.begin_array(0);
+}
+
+void help(Session&, const Request& request) {
+  append_help(request.reply, "cluster");
+}
+
 struct Subcommand {
   ByteView name;
-  std::size_t words;  ///< of the whole request
-  void (*run)(Session&, const Request&);
+  std::size_t words;                                ///< of the whole request
+  void (*run)(Session&, const Request&) = nullptr;  ///< null: the master of the slot answers
 };
 
-constexpr auto kSubcommands = std::to_array<Subcommand>({{"info", 2, info},
+constexpr auto kSubcommands = std::to_array<Subcommand>({{"count-failure-reports", 3, count_failure_reports},
+                                                         {"countkeysinslot", 3},
+                                                         {"getkeysinslot", 4},
+                                                         {"help", 2, help},
+                                                         {"info", 2, info},
                                                          {"keyslot", 3, key_slot},
+                                                         {"links", 2, links},
                                                          {"myid", 2, my_id},
                                                          {"nodes", 2, nodes},
+                                                         {"replicas", 3, replicas},
                                                          {"shards", 2, shards},
+                                                         {"slaves", 3, replicas},
                                                          {"slots", 2, slots}});
+
+Step ask_redis(Session& session, const Request& request) {
+  Request unknown = request;
+  unknown.spec = nullptr;
+  return session.worker().backend().execute(unknown);
+}
 
 Step cluster(Session& session, const Request& request) {
   if (!session.worker().server().tier().is_cluster()) {
-    request.reply.error("ERR This instance has cluster support disabled");
+    request.reply.error(kNoCluster);
     return Step::done;
   }
   const auto found = std::ranges::find_if(
@@ -126,12 +165,24 @@ Step cluster(Session& session, const Request& request) {
     append_unknown_subcommand(request.reply, request.spec->name, request.argv[1]);
   else if (request.argv.size() != found->words)
     append_wrong_arity(request.reply, fmt::format("cluster|{}", found->name));
+  else if (found->run == nullptr)
+    return ask_redis(session, request);
   else
     found->run(session, request);
   return Step::done;
 }
 
-constexpr ConnectionCommand kClusterCommands[] = {{"cluster", cluster}};
+/// READONLY and READWRITE: reads are answered as ever, there is no other node to be sent to.
+Step change_reads(Session& session, const Request& request) {
+  if (session.worker().server().tier().is_cluster())
+    request.reply.ok();
+  else
+    request.reply.error(kNoCluster);
+  return Step::done;
+}
+
+constexpr ConnectionCommand kClusterCommands[] = {
+    {"cluster", cluster}, {"readonly", change_reads}, {"readwrite", change_reads}};
 
 }  // namespace
 

@@ -91,7 +91,10 @@ Step pass_on(Session& session, const Request& request) {
 /// A command of the server's own, which a Redis behind it may know better.
 Step run_own(Session& session, const Request& request) {
   const CommandSpec& spec = *request.spec;
-  if (spec.flags.has(Flag::upstream_answers) && session.worker().backend().forwards_unknown()) {
+  // Inside of a transaction what Redis says of its commands must do.
+  const bool is_upstreams = spec.flags.has(Flag::upstream_answers) ||
+                            (spec.flags.has(Flag::upstream_begins) && session.state.transaction != nullptr);
+  if (is_upstreams && session.worker().backend().forwards_unknown()) {
     Request unknown = request;
     unknown.spec = nullptr;
     return pass_on(session, unknown);

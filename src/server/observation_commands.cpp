@@ -129,6 +129,11 @@ Step no_events(Session&, const Request& request) {
   return Step::done;
 }
 
+Step latency_graph(Session&, const Request& request) {
+  request.reply.error(fmt::format("ERR No samples available for event '{}'", request.argv[2].substr(0, 128)));
+  return Step::done;
+}
+
 Step latency_reset(Session&, const Request& request) {
   request.reply.integer(0);
   return Step::done;
@@ -233,6 +238,7 @@ constexpr ConnectionCommand kObservationCommands[] = {
     {"debug", debug},
     {"larder|slowlog", slowlog_get<Extra::split>},
     {"latency|doctor", latency_doctor},
+    {"latency|graph", latency_graph},
     {"latency|help", answer_help},
     {"latency|histogram", latency_histogram},
     {"latency|history", no_events},

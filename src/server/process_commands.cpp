@@ -3,9 +3,12 @@
 #include "base/clock.h"
 #include "command/error_reply.h"
 #include "command/introspection.h"
+#include "resp/request_parser.h"
+#include "server/asking.h"
 #include "server/connection_commands.h"
 #include "server/server.h"
 #include "server/session.h"
+#include "server/worker.h"
 #include "value/number.h"
 
 namespace larder {
@@ -19,8 +22,18 @@ Step time(Session&, const Request& request) {
   return Step::done;
 }
 
-Step command(Session&, const Request& request) {
-  run_introspection(*request.spec, request.argv, request.reply);
+Step command(Session& session, const Request& request) {
+  const CommandSpec& spec = *request.spec;
+  const bool asks = spec.flags.has(Flag::upstream_begins) && session.worker().backend().forwards_unknown();
+  if (asks && is_for_redis(spec, request.argv))
+    return ask(session, request, request.raw,
+               [&session, &spec, raw = Bytes(request.raw)](Ticket ticket, ByteView answer) {
+                 RequestParser parser;
+                 ReplyWriter reply = session.reply_to(ticket);
+                 if (parser.parse(raw, {})) complete_introspection(spec, parser.argv(), answer, reply);
+                 session.finish(ticket);
+               });
+  run_introspection(spec, request.argv, request.reply);
   return Step::done;
 }
 

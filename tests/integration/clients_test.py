@@ -147,10 +147,19 @@ def test_redis_benchmark(lab, backend):
 
 @on_backends()
 def test_redis_py(lab, backend):
-    larder = lab.larder(backend)
+    assert python(lab, "python_redis_app.py", lab.larder(backend)) == "done\n"
+
+
+def test_redis_py_cluster(lab):
+    """It takes Larder for a cluster of one node, with all commands that Redis has."""
+    assert python(lab, "python_redis_cluster.py", lab.larder("cluster")) == "done\n"
+
+
+def python(lab, program, server):
+    """Output of a program that uses redis-py."""
     if subprocess.run([DEBIAN_PYTHON, "-c", "import redis"], capture_output=True).returncode:
         lab.skip("python3-redis is not installed")
-    assert run([DEBIAN_PYTHON, CLIENTS / "python_redis_app.py", larder.port]) == "done\n"
+    return run([DEBIAN_PYTHON, CLIENTS / program, server.port])
 
 
 @on_backends()

@@ -154,6 +154,12 @@ def test_larder_looks_like_one_node_of_a_cluster(lab):
             assert b"cluster_state:ok" in client.value("CLUSTER", "INFO")
             assert b"myself,master - 0 0 1 connected 0-16383" in client.value("CLUSTER", "NODES")
             assert client.value("CLUSTER", "SHARDS")[0][1] == [0, 16383]
+            for name in ("REPLICAS", "SLAVES", "LINKS"):
+                assert client.call("CLUSTER", name, *[node[2]] * (name != "LINKS")) == b"*0\r\n"
+            assert client.value("CLUSTER", "COUNT-FAILURE-REPORTS", node[2]) == 0
+            for name in ("REPLICAS", "SLAVES", "COUNT-FAILURE-REPORTS"):
+                assert client.call("CLUSTER", name, "somebody") == b"-ERR Unknown node somebody\r\n"
+            assert client.value("CLUSTER", "HELP")[0].startswith(b"CLUSTER <subcommand>")
             assert client.call("CLUSTER", "NOSUCH") == b"-ERR unknown subcommand 'NOSUCH'. Try CLUSTER HELP.\r\n"
             assert client.call("SELECT", 1) == b"-ERR SELECT is not allowed in cluster mode\r\n"
             assert client.call("SELECT", 0) == b"+OK\r\n"

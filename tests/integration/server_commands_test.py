@@ -139,6 +139,41 @@ def test_command_tells_what_redis_tells(lab, backend):
         assert set(docs) == {b"get", b"set"} and docs[b"get"][b"summary"]
 
 
+def test_command_in_front_of_redis_knows_all_of_both(lab):
+    """Redis' own entries, whatever the protocol, and Larder's for what no Redis has."""
+    one, cluster = lab.redis(), lab.redis_cluster(replicas=False)
+    for redis, larder in ((one, lab.larder("redis", one)), (cluster.nodes[0], lab.larder("redis", cluster))):
+        for protocol in (2, 3):
+            with redis.connect(protocol) as theirs, larder.connect(protocol) as ours:
+                said = {client: client.value("COMMAND") for client in (theirs, ours)}
+                entries = {client: {entry[0]: entry for entry in reply} for client, reply in said.items()}
+                assert len(said[ours]) == len(entries[ours]) == ours.value("COMMAND", "COUNT")
+                assert {entry[0] for entry in ours.value("COMMAND", "INFO")} == entries[ours].keys()
+                assert entries[ours].keys() - entries[theirs].keys() == OURS
+                assert all(entries[ours][name] == entry for name, entry in entries[theirs].items())
+                assert set(ours.value("COMMAND", "LIST")) - set(theirs.value("COMMAND", "LIST")) > OURS
+                assert ours.value("COMMAND", "LIST", "FILTERBY", "PATTERN", "ta*") == sorted(OURS - {b"larder"})
+                info = ours.value("COMMAND", "INFO", "xread", "tagadd", "nosuch", "config|get")
+                assert [entry and entry[0] for entry in info] == [b"xread", b"tagadd", None, b"config|get"]
+                docs = as_map(ours.value("COMMAND", "DOCS", "tagadd", "xadd", "set", "nosuch"))
+                assert docs.keys() == {b"tagadd", b"xadd", b"set"} and b"TAGS" in repr(docs[b"set"]).encode()
+                assert docs[b"xadd"] == as_map(theirs.value("COMMAND", "DOCS", "xadd"))[b"xadd"]
+                assert as_map(ours.value("COMMAND", "DOCS")).keys() == entries[ours].keys()
+                for command in (("XREAD", "STREAMS", "a", "0"), ("SET", "k", "v"), ("NOSUCH", "k"), ("PING",), ("GET",),
+                                ("EVAL", "x", "2", "a", "b")):
+                    for question in ("GETKEYS", "GETKEYSANDFLAGS"):
+                        assert ours.call("COMMAND", question, *command) == theirs.call("COMMAND", question, *command)
+                assert ours.value("COMMAND", "GETKEYS", "TAGADD", "k", "t") == [b"k"]
+                assert ours.value("COMMAND", "HELP")[0].startswith(b"COMMAND")
+                replies = [client.pipeline([("MULTI",), ("COMMAND", "COUNT"), ("EXEC",), ("COMMAND", "NOSUCH")])[1:]
+                           for client in (theirs, ours)]
+                assert replies[0] == replies[1]
+
+
+def as_map(reply):
+    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2]))
+
+
 def described(entries):
     """{name: (arity, flags, first key, last key, step)}"""
     return {entry[0]: (entry[1], sorted(entry[2]), *entry[3:6]) for entry in entries if entry}

@@ -33,6 +33,7 @@ std::optional<Step> Cluster::take_unless_single(const Request& request, const Ro
   if (!topology_.is_cluster()) return await_topology(request);
   if (splits_keys(route.spread)) return split(request, route);
   if (route.spread == Spread::scan) return scan(request, route);
+  if (route.spread == Spread::of_slot) return ask_slot(request, route);
   if (route.spread != Spread::none) return fan_out(request, route);
   return check_slots(request, route);
 }
@@ -138,6 +139,17 @@ std::optional<Step> Cluster::scan(const Request& request, const Route& route) {
   run_part(gather, 0, {request.spec, argv, raw, request.now_ms, gather, request.reply}, route,
            &topology_.node_of_slot(at.slot));
   return gather.settle(request);
+}
+
+/// Nothing: Redis shall say what is wrong with the slot.
+std::optional<Step> Cluster::ask_slot(const Request& request, const Route& route) {
+  std::uint16_t slot = 0;
+  const ByteView text = request.argv.size() > 2 ? request.argv[2] : ByteView();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), slot);
+  if (error != std::errc{} || end != text.data() + text.size() || slot >= kHashSlots) return std::nullopt;
+  Node& node = topology_.node_of_slot(slot);
+  if (!node.lane_for(route, request.caller).keeps_order(request.caller)) return Step::hold;
+  return host_.execute_at(request, route, node);
 }
 
 /// Runs a part at `node`, or where its keys are.

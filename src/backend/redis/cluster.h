@@ -58,6 +58,7 @@ class Cluster {
   [[nodiscard]] std::optional<Step> split(const Request& request, const Route& route);
   [[nodiscard]] Step fan_out(const Request& request, const Route& route);
   [[nodiscard]] std::optional<Step> scan(const Request& request, const Route& route);
+  [[nodiscard]] std::optional<Step> ask_slot(const Request& request, const Route& route);
   void run_part(Gather& gather, std::size_t part, const Request& request, const Route& route, Node* node);
   [[nodiscard]] Gather& free_gather();
 

@@ -80,8 +80,6 @@ constexpr auto kExceptions = std::to_array<Exception>({
     {"psync", Exception::not_for_clients},
     {"publish", Exception::scalar},
     {"punsubscribe", Exception::subscribes},
-    {"readonly", Exception::not_for_clients},
-    {"readwrite", Exception::not_for_clients},
     {"replconf", Exception::not_for_clients},
     {"replicaof", Exception::changes_anything},
     {"rpush", Exception::scalar},
@@ -181,6 +179,7 @@ Private need_of(std::string_view name, const Facts& facts) noexcept {
 }
 
 constexpr auto kTagRoles = std::to_array<std::pair<std::string_view, TagRole>>({
+    {"cluster|getkeysinslot", TagRole::shows},
     {"copy", TagRole::carries},
     {"dbsize", TagRole::sizes},
     {"del", TagRole::ends},

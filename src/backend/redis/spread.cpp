@@ -29,6 +29,8 @@ constexpr auto kSpreads = std::to_array<SpreadRow>({
     {"acl|setuser", Spread::all_agree},
     {"bgrewriteaof", Spread::all_agree},
     {"bgsave", Spread::all_agree},
+    {"cluster|countkeysinslot", Spread::of_slot},
+    {"cluster|getkeysinslot", Spread::of_slot},
     {"dbsize", Spread::sum},
     {"del", Spread::counts},
     {"exists", Spread::counts},

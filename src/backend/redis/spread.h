@@ -28,6 +28,8 @@ enum class Spread : std::uint8_t {
   keyspace,      ///< INFO keyspace: the sums of its numbers
   // One master after the other.
   scan,
+  // The master of the slot that it names.
+  of_slot,
 };
 
 /// What stands in the table under the lower-case `name`, which is `container|subcommand` for a subcommand.
