@@ -44,6 +44,37 @@ def test_a_user_has_its_own_rights(lab):
     assert own.value("CLIENT", "KILL", "USER", "bob") == 1 and bob.read_to_end() == b""
 
 
+# What Larder answers itself, or with Redis' help, and tells about the server.
+TELLING = ("INFO", "INFO everything", "ROLE", "MEMORY STATS", "MEMORY DOCTOR", "MEMORY MALLOC-STATS", "MEMORY PURGE", "COMMAND",
+           "COMMAND COUNT", "COMMAND DOCS get", "COMMAND GETKEYS GET k")
+
+
+def test_the_server_is_shown_to_those_who_may_see_it(lab):
+    """In transactions too; nothing of it voids L1."""
+    for behind in (lab.redis(), lab.redis_cluster(replicas=False)):
+        larder = lab.larder("redis", behind, workers=1)
+        for node in getattr(behind, "nodes", [behind]):
+            with node.connect() as direct:
+                direct.value("ACL", "SETUSER", "sue", "on", ">sue1", "~*", "+@all")
+                direct.value("ACL", "SETUSER", "eve", "on", ">eve1", "~*", "+get", "+multi", "+exec")
+        own = lab.closing(larder.connect())
+        sue, eve = logged_in(lab, larder, "sue", "sue1"), logged_in(lab, larder, "eve", "eve1", 3)
+        assert own.call("SET", "k", "v") == b"+OK\r\n" and own.value("GET", "k") == b"v"  # L1 has it
+        for command in map(str.split, TELLING):
+            refused = eve.call(*command)
+            assert refused.startswith(b"-NOPERM this user has no permissions to run the '"), (command, refused)
+            for client in (own, sue):
+                assert not client.call(*command).startswith(b"-"), command
+            assert eve.value("GET", "k") == b"v"
+            assert not isinstance(sue.pipeline([("MULTI",), command, ("EXEC",)])[2], ReplyError)
+        for command in ("LATENCY LATEST", "LATENCY GRAPH x", "SLOWLOG GET", "CONFIG GET x"):
+            assert sue.call(*command.split()).startswith(b"-NOPERM")
+        hits = int(larder.info("tiers")["l1_hits"])
+        assert own.value("GET", "k") == b"v" and int(larder.info("tiers")["l1_hits"]) == hits + 1
+        assert eve.pipeline([("MULTI",), ("ROLE",), ("EXEC",)])[2].startswith((b"*1\r\n-NOPERM", b"-EXECABORT"))
+        larder.stop()
+
+
 def test_l1_answers_only_who_may_read(lab):
     """A key that L1 holds is no secret's way out, and what a user writes is seen by everybody."""
     behind = lab.redis()

@@ -23,6 +23,7 @@ struct Exception {
     subscribes,        ///< the same
     not_for_clients,   ///< the same
     changes_anything,  ///< whatever its flags say
+    changes_nothing,   ///< the same
     tells,             ///< its reply names the keys that it has changed
     writes_its_row,    ///< movable keys, but the one it writes stands in its row
     scalar,            ///< its reply differs between RESP2 and RESP3 in nulls (`_`, `$-1`) only
@@ -71,6 +72,10 @@ constexpr auto kExceptions = std::to_array<Exception>({
     {"lrem", Exception::scalar},
     {"lset", Exception::scalar},
     {"ltrim", Exception::scalar},
+    {"memory|doctor", Exception::changes_nothing},
+    {"memory|malloc-stats", Exception::changes_nothing},
+    {"memory|purge", Exception::changes_nothing},
+    {"memory|stats", Exception::changes_nothing},
     {"monitor", Exception::not_for_clients},
     {"multi", Exception::not_for_clients},
     {"pfadd", Exception::scalar},
@@ -144,6 +149,7 @@ struct Facts {
 
 Effect effect_of(std::string_view name, const Facts& facts, const KeyRange& keys) noexcept {
   if (is(name, Exception::changes_anything)) return Effect::all;
+  if (is(name, Exception::changes_nothing)) return Effect::none;
   if (is(name, Exception::tells)) return Effect::told;
   if (facts.readonly) return Effect::none;
   if (!facts.write) return facts.harmless && !facts.movable_keys ? Effect::none : Effect::all;
