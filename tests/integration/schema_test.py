@@ -4,27 +4,30 @@ from lifecycle_test import larder_says
 from support.process import free_port
 from support.resp import wait_until
 
-VERSION = 6
+VERSION = 7
 
-# What version 3 brought, taken away.
-DOWN_TO_2 = """
+# What version 7 brought, taken away.
+DOWN_TO_6 = """drop table invalidated, sweeps; drop function invalidate_again, sweep_some;
+    grant execute on function invalidate_tag, tell_all, tell_changes to public;"""
+# And what version 3 did.
+DOWN_TO_2 = DOWN_TO_6 + """
     drop index kv_by_key; drop view keys_by_tag; drop index kv_by_tag; alter table kv drop column tags;
     drop function store, drop_tagged, invalidate_tag, invalidate_tags, tag_paths, tags_lock;
     create function store(p_db smallint, p_k bytea[], p_mode smallint[], p_seen xid[], p_exp bigint[], p_v bytea[], p_now bigint)
     returns bytea[] language sql as 'select null::bytea[]'"""
 # What was replaced in versions 4 and 5.
-DOWN_TO_3 = """
+DOWN_TO_3 = DOWN_TO_6 + """
     drop index kv_by_key;
     create or replace function drop_tagged(p_db smallint, p_tags bytea[], p_exact boolean, p_all boolean, p_limit bigint)
     returns table (k bytea, exp bigint) language sql as 'select null::bytea, null::bigint where false';
     create or replace function store(p_db smallint, p_k bytea[], p_mode smallint[], p_seen xid[], p_exp bigint[], p_v bytea[],
       p_now bigint, p_tags text[], p_carries boolean) returns bytea[] language sql as 'select null::bytea[]'"""
-DOWN_TO_5 = "drop index kv_by_key"
+DOWN_TO_5 = DOWN_TO_6 + "drop index kv_by_key"
 
 
 def test_an_older_schema_is_upgraded(lab):
     database = lab.postgres()
-    for version, changes in ((1, DOWN_TO_2), (2, DOWN_TO_2), (3, DOWN_TO_3), (4, DOWN_TO_3), (5, DOWN_TO_5)):
+    for version, changes in ((1, DOWN_TO_2), (2, DOWN_TO_2), (3, DOWN_TO_3), (4, DOWN_TO_3), (5, DOWN_TO_5), (6, DOWN_TO_6)):
         larder = lab.larder("postgres", database)
         with larder.connect() as client:
             assert client.call("SET", "kept", version) == b"+OK\r\n"
@@ -36,6 +39,7 @@ def test_an_older_schema_is_upgraded(lab):
             assert client.value("INCR", "kept") == version + 1
             assert client.call("SET", "k", "v", "TAGS", 1, "t") == b"+OK\r\n"
             assert client.value("RENAME", "k", "l") == b"OK" and client.value("TAGINVALIDATE", "t") == 1
+            assert database.psql("select larder.invalidate_tag('t')").stdout == "0\n"
         larder.stop()
 
 

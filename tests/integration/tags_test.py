@@ -381,6 +381,16 @@ def test_tags_go_along_to_another_database_of_redis(lab):
         assert client.value("DBSIZE") == 0
 
 
+@on_backends("memory", "postgres", "redis", "cluster")
+def test_async_in_a_transaction_is_done_at_its_place(lab, backend):
+    larder = lab.larder(backend)
+    with larder.connect() as client:
+        client.call("SET", "{a}1", "v", "TAGS", 1, "t")
+        replies = client.pipeline([("MULTI",), ("TAGINVALIDATE", "t", "ASYNC"), ("SET", "{a}2", "v", "TAGS", 1, "t"), ("EXEC",)])
+        assert plain(decode(replies[-1])) == [1, "OK"]
+        assert client.value("EXISTS", "{a}1", "{a}2") == 1 and client.value("TAGINVALIDATE", "t") == 1
+
+
 def test_tags_in_a_transaction_on_redis(lab):
     larder = lab.larder("redis")
     with larder.connect() as client:

@@ -14,7 +14,7 @@
 namespace larder::postgres {
 namespace {
 
-constexpr int kVersion = 6;
+constexpr int kVersion = 7;
 constexpr ByteView kTestPrefix = "larder_test_";
 
 /// How long a test schema's process may be out of touch (a restart of PostgreSQL) before others drop it.
@@ -30,8 +30,7 @@ void install(BlockingSession& session, const Options& options) {
   session.script(fmt::format("insert into meta values ('version', '{}'), ('seen', now()::text)", kVersion));
 }
 
-/// Brings an older schema to kVersion. Since version 3 functions have changed, and version 6 has an
-/// index more.
+/// Brings an older schema to kVersion.
 void upgrade(BlockingSession& session, const Options& options) {
   const int version = installed_version(session);
   if (version > kVersion)
@@ -41,8 +40,7 @@ void upgrade(BlockingSession& session, const Options& options) {
                     options.schema, version, kVersion));
   if (version == 0) return install(session, options);
   if (version == kVersion) return;
-  session.script(version < 3 ? upgrade_to_version_3(options) : replaced_functions(options));
-  session.script(index_by_key());
+  session.script(upgraded_schema(version, options));
   session.script(fmt::format("update meta set value = '{}' where name = 'version'", kVersion));
 }
 
@@ -60,7 +58,8 @@ void apply_durability(BlockingSession& session, const Options& options) {
   if ((found.bytes(0, 0) == "p") == durable) return;
   log::info("postgres: rewriting table kv as {}", durable ? "LOGGED (durable)" : "UNLOGGED");
   session.script(
-      fmt::format("set local statement_timeout = 0; alter table kv set {}", durable ? "logged" : "unlogged"));
+      fmt::format("set local statement_timeout = 0; alter table kv set {0}; alter table sweeps set {0}",
+                  durable ? "logged" : "unlogged"));
 }
 
 }  // namespace

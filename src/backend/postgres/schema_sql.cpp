@@ -36,7 +36,7 @@ create unlogged table peers (id bigint primary key, backend_pid integer not null
 
 // A key is found in a hash index with a third of the work less than in the primary key, which stays to keep
 // it unique.
-constexpr const char* kByKey = "create index kv_by_key on kv using hash (k);";
+constexpr const char* kKeyIndex = "create index kv_by_key on kv using hash (k);";
 
 // What is done under locks is done in statements after the one that locked: a statement that waits for a row
 // goes on with the snapshot it began with.
@@ -109,7 +109,7 @@ constexpr const char* kDropOldStore =
 constexpr const char* kWholeDatabases = R"sql(
 -- Empties one database, or all (null). Few rows are deleted, many are truncated: TRUNCATE costs milliseconds
 -- even for an empty table.
-create function flush(p_db smallint) returns void language plpgsql as $$
+create or replace function flush(p_db smallint) returns void language plpgsql as $$
 declare
   home smallint; others boolean;
 begin
@@ -124,17 +124,18 @@ begin
 end $$;
 
 -- Exchanges two databases. The lock waits for writers and keeps them out: none sees the map change half way.
-create function swap(p_a smallint, p_b smallint) returns void language plpgsql as $$
+create or replace function swap(p_a smallint, p_b smallint) returns void language plpgsql as $$
 begin
   lock table kv in share row exclusive mode;
   update dbs d set place = o.place from dbs o
   where (d.db = p_a and o.db = p_b) or (d.db = p_b and o.db = p_a);
+  update sweeps set db = case db when p_a then p_b else p_a end where db in (p_a, p_b);
 end $$;
 )sql";
 
 // Statements that are not Larder's own are told to every Larder, as long as there is one.
-constexpr const char* kTriggers = R"sql(
-create function tell(p_places smallint[], p_keys bytea[]) returns void language plpgsql as $$
+constexpr const char* kTellers = R"sql(
+create or replace function tell(p_places smallint[], p_keys bytea[]) returns void language plpgsql as $$
 begin
   if cardinality(p_keys) > 256 or exists (select 1 from unnest(p_keys) u(k) where octet_length(k) > 3900) then
     perform pg_notify('{channel}', 'sql *');
@@ -144,13 +145,13 @@ begin
   end if;
 end $$;
 
-create function tell_all() returns trigger language plpgsql as $$
+create or replace function tell_all() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   if exists (select 1 from {schema}.peers) then perform pg_notify('{channel}', 'sql *'); end if;
   return null;
 end $$;
 
-create function tell_changes() returns trigger language plpgsql as $$
+create or replace function tell_changes() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   places smallint[]; keys bytea[];
 begin
@@ -165,6 +166,10 @@ begin
   return null;
 end $$;
 
+revoke execute on function tell_changes, tell_all from public;
+)sql";
+
+constexpr const char* kTriggers = R"sql(
 create trigger tell_insert after insert on kv referencing new table as changed for each statement
   when (current_setting('larder.origin', true) is distinct from 'larder') execute function tell_changes();
 create trigger tell_update after update on kv referencing old table as changed new table as became for each statement
@@ -191,24 +196,26 @@ std::string complete(std::string sql, const Options& options) {
   return with(sql, "{schema}", options.schema);
 }
 
+/// Those of the newest version, in place of older ones.
+std::string functions(const Options& options) {
+  return complete(std::string(kTagFunctions) + kStore + kWholeDatabases + kTellers, options);
+}
+
 }  // namespace
 
 std::string new_schema(const Options& options) {
-  return complete(std::string(kTables) + kByKey + kTagTables + kDropTagged + kTagFunctions + kStore +
-                      kWholeDatabases + kTriggers,
-                  options);
+  return complete(std::string(kTables) + kTagColumn, options) + functions(options) +
+         complete(std::string(kKeyIndex) + kTagIndex + kTriggers + kInvalidations, options);
 }
 
-std::string upgrade_to_version_3(const Options& options) {
-  return complete(std::string(kDropOldStore) + kTagTables + kDropTagged + kTagFunctions + kStore, options);
-}
-
-std::string replaced_functions(const Options& options) {
-  return complete(std::string(kDropTagged) + kStore, options);
-}
-
-std::string index_by_key() {
-  return std::string("set local statement_timeout = 0;") + kByKey;
+std::string upgraded_schema(int version, const Options& options) {
+  std::string sql = "set local statement_timeout = 0;";
+  if (version < 3) sql += complete(std::string(kDropOldStore) + kTagColumn, options);
+  sql += functions(options);
+  if (version < 3) sql += kTagIndex;
+  if (version < 6) sql += kKeyIndex;
+  if (version < 7) sql += complete(kInvalidations, options);
+  return sql;
 }
 
 }  // namespace larder::postgres

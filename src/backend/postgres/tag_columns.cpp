@@ -56,14 +56,14 @@ Params invalidation_params(int db, const TagQuery& query, std::int64_t id, std::
   return params;
 }
 
-std::int64_t void_invalidated(Keyspace& l1, int db, const Result& rows) {
+std::int64_t void_invalidated(Keyspace& l1, int db, const Result& rows, int column) {
   std::int64_t live = 0;
   for (int row = 0; row < rows.rows(); ++row) {
-    live += rows.number(row, 1);
-    if (rows.is_null(row, 0))
+    live += rows.number(row, column + 1);
+    if (rows.is_null(row, column))
       l1.void_all();
     else
-      l1.void_key({db, rows.bytes(row, 0)});
+      l1.void_key({db, rows.bytes(row, column)});
   }
   return live;
 }

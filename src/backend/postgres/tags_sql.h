@@ -2,14 +2,18 @@
 
 namespace larder::postgres {
 
-/// Version 3 of the schema: the tags of a key, their index, and a view of keys by tag. Shape: for kv of
+// Shape: with `{schema}`, `{channel}` and `{unlogged}` still to be replaced.
+
+/// Version 3 of the schema: the tags of a key and their index, which needs the functions. Shape: for kv of
 /// version 2.
-extern const char* const kTagTables;
+extern const char* const kTagColumn;
+extern const char* const kTagIndex;
 
-/// Finds and deletes keys by tag, in the words of version 4. Shape: with `{schema}` still to be replaced.
-extern const char* const kDropTagged;
+/// Version 7: what is to be invalidated, once more or later. It needs the functions.
+extern const char* const kInvalidations;
 
-/// What calls it, for programs and for Larder. Shape: with `{schema}` and `{channel}` still to be replaced.
+/// The view of keys by tag, what finds and deletes them, and what calls that, for programs and for Larder.
+/// May be run again.
 extern const char* const kTagFunctions;
 
 }  // namespace larder::postgres

@@ -68,6 +68,7 @@ void Upkeep::work(BlockingSession& session) {
       is_sweeper_ = is_sweeper_ || become_sweeper(session);
     }
     invalidate_pending(session);
+    invalidate_queued(session);
     const std::int64_t removed = is_sweeper_ ? sweep_step(session) : 0;
     if (!pause(removed >= kManyRemoved ? std::chrono::milliseconds(0) : kStepInterval)) return;
   }
@@ -121,6 +122,18 @@ void Upkeep::invalidate_pending(BlockingSession& session) {
       rows = found.rows();
     }
     shared_.pending.remove(*entry);
+  }
+}
+
+/// What clients of any Larder have left for later, in such steps too.
+void Upkeep::invalidate_queued(BlockingSession& session) {
+  for (int rows = 1; rows > 0;) {
+    Params params;
+    params.add_int8(shared_.coherence.id());
+    params.add_int8(unix_now_ms() + shared_.clock_offset_ms);
+    const Result found = session.query(kInvalidateQueued, params);
+    rows = found.rows();
+    if (rows > 0) void_invalidated(shared_.keyspace, static_cast<int>(found.number(0, 0)), found, 1);
   }
 }
 

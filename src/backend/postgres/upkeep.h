@@ -34,6 +34,7 @@ class Upkeep {
   std::int64_t sweep_step(BlockingSession& session);
   void analyze_if_grown(BlockingSession& session, std::int64_t pages);
   void invalidate_pending(BlockingSession& session);
+  void invalidate_queued(BlockingSession& session);
   bool pause(std::chrono::milliseconds time);
 
   Shared& shared_;

@@ -294,7 +294,8 @@ bool WholeKeyspace::parse_tagkeys(const Request& request, UnixMs now_ms, Job& jo
   return true;
 }
 
-/// ASYNC: upkeep does it, and the own L1 forgets everything now.
+/// ASYNC: upkeep does it, and the own L1 forgets everything now. A transaction, whose parts are not asked for
+/// by the client itself, waits for it: it goes on with what is left.
 bool WholeKeyspace::parse_taginvalidate(const Request& request, UnixMs now_ms, Job& job) {
   auto parsed = larder::parse_taginvalidate(request.argv);
   if (!parsed) {
@@ -302,15 +303,17 @@ bool WholeKeyspace::parse_taginvalidate(const Request& request, UnixMs now_ms, J
     return false;
   }
   const int db = request.caller.db();
-  if (parsed->sweep == Sweep::behind) {
+  job.invalidation = {db, parsed->query};
+  if (parsed->sweep == Sweep::behind && request.caller.principal == &request.caller) {
     shared_.keyspace.void_all();
-    shared_.pending.add({db, std::move(parsed->query)});
-    request.reply.integer(0);
-    return false;
+    job.sql = kInvalidateLater;
+    add_query(job.params, db, parsed->query);
+    job.params.add_int8(parsed->query.need == TagQuery::Need::all ? 1 : 0);
+    job.answer = [](const Result&, ReplyWriter& reply) { reply.integer(0); };
+    return true;
   }
   job.sql = kInvalidate;
   job.params = invalidation_params(db, parsed->query, shared_.coherence.id(), now_ms);
-  job.invalidation = {db, std::move(parsed->query)};
   job.answer = [this, db](const Result& rows, ReplyWriter& reply) {
     reply.integer(void_invalidated(shared_.keyspace, db, rows));
   };

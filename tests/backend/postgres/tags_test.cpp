@@ -168,6 +168,83 @@ TEST_CASE("postgres tags: an application invalidates in its own transaction, and
   CHECK_THROWS_AS(application.number("select @invalidate_tag('a::b')"), SqlError);
 }
 
+TEST_CASE(
+    "postgres tags: what is written between an application's invalidation and its COMMIT is gone with it") {
+  if (!has_server()) return;
+  const Options options = test_options();
+  TestLarder larder(options);
+  larder.await_coherence();
+  Application application(options);
+  application.sql.script("begin");
+  CHECK(application.number("select @invalidate_tag('a')") == 0);
+  application.sql.script("savepoint s");
+  CHECK(application.number("select @invalidate_tag('undone')") == 0);
+  application.sql.script("rollback to s");
+  CHECK(application.number("select @invalidate_tag('b:c')") == 0);
+  CHECK(application.number("select @invalidate_tag('a')") == 0);
+  CHECK(application.number("select @invalidate_tag('a', 3)") == 0);
+  larder.call({"SET", "1", "v", "TAGS", "1", "a:x"});
+  larder.call({"SET", "2", "v", "TAGS", "1", "b:c"});
+  larder.call({"SET", "undone", "v", "TAGS", "1", "undone"});
+  larder.client.select(3);
+  larder.call({"SET", "3", "v", "TAGS", "1", "a"});
+  larder.call({"SET", "b", "v", "TAGS", "1", "b:c"});
+  CHECK(larder.call({"GET", "3"}) == "$1\r\nv\r\n");
+  application.sql.script("commit");
+  larder.run_until([&] { return larder.call({"GET", "3"}) == "$-1\r\n"; });
+  CHECK(larder.call({"EXISTS", "b"}) == ":1\r\n");
+  larder.client.select(0);
+  larder.run_until([&] { return larder.call({"EXISTS", "1", "2", "undone"}) == ":1\r\n"; });
+  CHECK(application.number("select count(*) from @invalidated") == 0);
+}
+
+TEST_CASE(
+    "postgres tags: an application's own role needs the rights that are its business, and has no others") {
+  if (!has_server()) return;
+  const Options options = test_options();
+  TestLarder larder(options);
+  larder.await_coherence();
+  larder.call({"SET", "k", "v", "TAGS", "1", "a"});
+  larder.call({"GET", "k"});
+  Application application(options);
+  const std::string role = "app_" + options.schema;
+  application.sql.script("create role " + role + "; grant usage on schema " + options.schema + " to " + role +
+                         "; grant create on schema public to " + role + "; set role " + role);
+  CHECK_THROWS_AS(application.number("select @invalidate_tag('a')"), SqlError);
+  CHECK_THROWS_AS(application.number("select count(*) from @drop_tagged(0::int2, '{a}', false, false, null)"),
+                  SqlError);
+  application.sql.script("create table public.own_" + role + " (db text, k text)");
+  CHECK_THROWS_AS(
+      application.sql.script("create trigger own after insert on public.own_" + role +
+                             " referencing new table as changed for each statement execute function " +
+                             options.schema + ".tell_changes()"),
+      SqlError);
+  CHECK(larder.call({"EXISTS", "k"}) == ":1\r\n");
+
+  application.sql.script("reset role; grant select, update on " + options.schema + ".kv to " + role +
+                         "; grant execute on function " + options.schema + ".invalidate_tag to " + role +
+                         "; set role " + role);
+  application.sql.script("update " + options.schema + ".kv set v = 'w' where k = 'k'");
+  larder.run_until([&] { return larder.call({"GET", "k"}) == "$1\r\nw\r\n"; });
+  CHECK(application.number("select @invalidate_tag('a')") == 1);
+  larder.run_until([&] { return larder.call({"GET", "k"}) == "$-1\r\n"; });
+  application.sql.script("reset role; drop owned by " + role + "; drop role " + role);
+}
+
+TEST_CASE("postgres tags: a tag that is null is none") {
+  if (!has_server()) return;
+  const Options options = test_options();
+  TestLarder larder(options, 0);
+  larder.call({"SET", "k", "v"});
+  Application application(options);
+  application.sql.script("update " + options.schema + ".kv set tags = array[null]::bytea[]");
+  CHECK(larder.call({"TAGLIST", "k"}) == "*0\r\n");
+  application.sql.script("update " + options.schema + ".kv set tags = array[null, 'a:b']::bytea[]");
+  CHECK(larder.call({"TAGLIST", "k"}) == "*1\r\n$3\r\na:b\r\n");
+  CHECK(application.number("select count(*) from @keys_by_tag") == 1);
+  CHECK(larder.call({"TAGINVALIDATE", "a"}) == ":1\r\n");
+}
+
 TEST_CASE("postgres tags: rows that plain SQL deletes or tags itself leave nothing wrong behind") {
   if (!has_server()) return;
   const Options options = test_options();
@@ -243,6 +320,27 @@ TEST_CASE("postgres tags: ASYNC answers at once and is done behind") {
   larder.call({"SET", "k", "v", "TAGS", "1", "t"});
   CHECK(larder.call({"TAGINVALIDATE", "t", "ASYNC"}) == ":0\r\n");
   larder.run_until([&] { return larder.call({"GET", "k"}) == "$-1\r\n"; });
+}
+
+TEST_CASE("postgres tags: what ASYNC has left to do outlives its Larder, and follows SWAPDB") {
+  if (!has_server()) return;
+  Options options = test_options();
+  options.command_timeout = std::chrono::milliseconds(400);
+  BlockingSession blocking(test_options(), SessionUse::upkeep);
+  {
+    TestLarder larder(options, 0);
+    larder.call({"SET", "k", "v", "TAGS", "2", "t", "u"});
+    larder.call({"SET", "l", "v", "TAGS", "1", "t"});
+    blocking.script("set search_path = " + options.schema);
+    blocking.script("begin; select 1 from kv where k = 'k' for update");
+    CHECK(larder.call({"TAGINVALIDATE", "t", "u", "ALL", "ASYNC"}) == ":0\r\n");
+  }
+  blocking.script("rollback; select swap(0::int2, 1::int2)");
+  TestLarder another(options, 0);
+  another.client.select(1);
+  another.run_until([&] { return another.call({"EXISTS", "k", "l"}) == ":1\r\n"; });
+  CHECK(another.call({"EXISTS", "l"}) == ":1\r\n");
+  another.run_until([&] { return blocking.query("select count(*) from sweeps").number(0, 0) == 0; });
 }
 
 TEST_CASE("postgres tags: array literals and arrays go there and back") {
