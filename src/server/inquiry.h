@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 
@@ -24,21 +25,33 @@ class Inquiry final : public Caller {
   /// be asked for while the backend is in trouble.
   static void ask_keyspace(Worker& worker, Answered answered);
 
+  /// The same with a request that Redis is to answer, for which it has `patience`.
+  static void ask_redis(Worker& worker, ByteView raw, std::chrono::milliseconds patience, Answered answered);
+
   Ticket defer() override;
   ReplyWriter reply_to(Ticket) override { return {reply_, Protocol::resp2}; }
   void finish(Ticket) override;
-  [[nodiscard]] std::size_t pending() const noexcept override { return self_ == nullptr ? 0 : 1; }
+  [[nodiscard]] std::size_t pending() const noexcept override { return is_asked_ ? 1 : 0; }
 
-  Inquiry(Worker& worker, Answered answered);
-  ~Inquiry();
+  Inquiry(Worker& worker, const CommandSpec* spec, ByteView raw, std::chrono::milliseconds patience,
+          Answered answered);
 
  private:
+  static void ask(Worker& worker, const CommandSpec* spec, ByteView raw, std::chrono::milliseconds patience,
+                  Answered answered);
+  void try_to_ask();
+  void wait_until(std::chrono::steady_clock::time_point when, void (Inquiry::*then)());
+  void give_up() { answer({}); }
   void answer(ByteView reply);
 
   Worker& worker_;
-  std::unique_ptr<boost::asio::steady_timer> deadline_;
+  const CommandSpec* spec_;  ///< null: one that only Redis knows
+  Bytes raw_;
+  std::chrono::steady_clock::time_point deadline_;
+  boost::asio::steady_timer timer_;
   Answered answered_;  ///< empty once called
   Bytes reply_;
+  bool is_asked_ = false;
   std::shared_ptr<Inquiry> self_;  ///< while an answer is to come
   std::weak_ptr<Inquiry> weak_self_;
 };

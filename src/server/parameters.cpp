@@ -191,7 +191,7 @@ ParameterChange change_requirepass(Server& server, ByteView text) {
   return accepted([&server, password = std::string(text)] { server.set_password(password); });
 }
 
-// --- what Redis can and Larder does not: asked by tools, and settable to what it is ---
+// --- what Redis can and Larder does not: asked by tools, and settable to what it is without a Redis ---
 
 std::string no(Server&) {
   return "no";
@@ -279,28 +279,28 @@ ParameterChange change_tracking_table_max_keys(Server& server, ByteView text) {
 }
 
 constexpr Parameter kParameters[] = {
-    {"appendonly", no, only_no},
+    {"appendonly", no, only_no, true},
     {"bind", bind, nullptr},
     {"client-output-buffer-limit", output_limits, change_output_limits},
     {"client-query-buffer-limit", live<&Live::query_buffer_limit>,
      change_bytes<&Live::query_buffer_limit, kMebibyte, kMaxInt64>},
-    {"cluster-enabled", no, nullptr},
+    {"cluster-enabled", no, nullptr, true},
     {"daemonize", no, nullptr},
     {"databases", databases, nullptr},
     {"io-threads", io_threads, nullptr},
-    {"latency-monitor-threshold", zero, only_zero},
+    {"latency-monitor-threshold", zero, only_zero, true},
     {"latency-tracking", yes, only_yes},
     {"loglevel", loglevel, change_loglevel},
     {"maxclients", live<&Live::max_clients>, change_number<&Live::max_clients, 1, 0xffffffff>},
     {"maxmemory", maxmemory, change_maxmemory},
     {"maxmemory-policy", maxmemory_policy, change_maxmemory_policy},
-    {"notify-keyspace-events", nothing, only_nothing},
+    {"notify-keyspace-events", nothing, only_nothing, true},
     {"port", port, nullptr},
     {"protected-mode", protected_mode, nullptr},
     {"proto-max-bulk-len", live<&Live::max_bulk_bytes>,
      change_bytes<&Live::max_bulk_bytes, kMebibyte, kMaxInt64>},
     {"requirepass", requirepass, change_requirepass},
-    {"save", nothing, only_nothing},
+    {"save", nothing, only_nothing, true},
     {"slowlog-log-slower-than", live<&Live::slowlog_slower_than_us>,
      change_number<&Live::slowlog_slower_than_us, -1, kMaxInt64>},
     {"slowlog-max-len", live<&Live::slowlog_max_len>, change_number<&Live::slowlog_max_len, 0, kMaxInt64>},

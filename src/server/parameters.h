@@ -21,6 +21,7 @@ struct Parameter {
   ByteView name;
   std::string (*get)(Server&);
   ParameterChange (*change)(Server&, ByteView value);  ///< null: fixed while the process runs
+  bool is_of_redis = false;  ///< Larder has nothing of the kind: a Redis behind it answers for itself
 };
 
 /// Every parameter CONFIG knows.

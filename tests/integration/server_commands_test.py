@@ -405,3 +405,42 @@ def test_the_hottest_keys_are_known(lab, backend):
         assert client.call("LARDER", "HOTKEYS", "COUNT", "0").startswith(b"-ERR")
         assert client.call("LARDER", "HOTKEYS", "COUNT") == b"-ERR syntax error\r\n"
         assert b"HOTKEYS [COUNT <count>]" in client.value("LARDER", "HELP")
+
+
+def as_map(reply):
+    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2]))
+
+
+def test_parameters_that_only_redis_has_are_its_own(lab):
+    redis = lab.redis("--appendonly", "yes")
+    larder = lab.larder("redis", redis)
+    for protocol in (2, 3):
+        with larder.connect(protocol) as client, redis.connect(protocol) as direct:
+            assert client.call("CONFIG", "SET", "notify-keyspace-events", "KEA") == b"+OK\r\n"
+            assert as_map(direct.value("CONFIG", "GET", "notify-keyspace-events")) == {
+                b"notify-keyspace-events": b"AKE"}
+            assert as_map(client.value("CONFIG", "GET", "notify-*", "appendonly", "port", "timeout")) == {
+                b"notify-keyspace-events": b"AKE", b"appendonly": b"yes", b"port": str(larder.port).encode(), b"timeout": b"0"}
+            all_of_them = as_map(client.value("CONFIG", "GET", "*"))
+            assert all_of_them[b"port"] == str(larder.port).encode() and b"hash-max-listpack-entries" in all_of_them
+            for request in (("CONFIG", "GET", "no-such-parameter"), ("CONFIG", "SET", "no-such-parameter", "1"),
+                            ("CONFIG", "SET", "hash-max-listpack-entries", "x")):
+                assert client.call(*request) == direct.call(*request), request
+            assert b"two commands" in client.call("CONFIG", "SET", "timeout", "1", "list-max-listpack-size", "5")
+            client.pipeline([("MULTI",), ("CONFIG", "GET", "appendonly"), ("CONFIG", "GET", "list-max-*"), ("PING",)])
+            first, second, last = client.value("EXEC")
+            assert as_map(first) == {b"appendonly": b"yes"} and last == b"PONG"
+            assert as_map(second) == {b"list-max-listpack-size": b"-2", b"list-max-ziplist-size": b"-2"}
+    redis.stop()
+    with larder.connect() as client:
+        assert as_map(client.value("CONFIG", "GET", "timeout", "appendonly")) == {b"timeout": b"0"}
+        assert client.call("CONFIG", "GET", "appendonly").startswith(b"-ERR")
+
+
+def test_every_master_of_a_cluster_gets_a_parameter(lab):
+    cluster = lab.redis_cluster(replicas=False)
+    with lab.larder("redis", cluster).connect() as client:
+        assert client.call("CONFIG", "SET", "list-max-listpack-size", "7") == b"+OK\r\n"
+        for node in cluster.nodes:
+            with node.connect() as direct:
+                assert direct.value("CONFIG", "GET", "list-max-listpack-size")[1] == b"7"

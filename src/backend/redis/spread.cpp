@@ -31,6 +31,7 @@ constexpr auto kSpreads = std::to_array<SpreadRow>({
     {"bgsave", Spread::all_agree},
     {"cluster|countkeysinslot", Spread::of_slot},
     {"cluster|getkeysinslot", Spread::of_slot},
+    {"config|set", Spread::all_agree},
     {"dbsize", Spread::sum},
     {"del", Spread::counts},
     {"exists", Spread::counts},
