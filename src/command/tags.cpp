@@ -1,5 +1,7 @@
 #include "command/tags.h"
 
+#include <algorithm>
+
 #include "command/arguments.h"
 #include "command/error_reply.h"
 #include "command/handlers.h"
@@ -47,6 +49,20 @@ Result<void> take_tagkeys_option(std::span<const ByteView>& words, TagKeysArgume
   return {};
 }
 
+template <class Value>
+Result<void> without_value(const Result<Value>& result) {
+  if (!result) return result.error();
+  return {};
+}
+
+Result<void> check_set_words(std::span<const ByteView> argv) {
+  const std::span<const ByteView> words = argv.subspan(3);
+  if (std::ranges::none_of(words, [](ByteView word) { return equals_ignore_case(word, "tags"); })) return {};
+  const Result<WriteOptions> options = parse_set_options(words);
+  if (!options || !options->tags) return without_value(options);
+  return without_value(TagSet::parse(*options->tags));
+}
+
 }  // namespace
 
 Result<InvalidateArguments> parse_taginvalidate(std::span<const ByteView> argv) {
@@ -78,6 +94,16 @@ Result<TagKeysArguments> parse_tagkeys(std::span<const ByteView> argv) {
   for (std::span<const ByteView> words = argv.subspan(2); !words.empty();)
     if (const Result<void> taken = take_tagkeys_option(words, arguments); !taken) return taken.error();
   return arguments;
+}
+
+Result<void> check_tag_words(const CommandSpec& spec, std::span<const ByteView> argv) {
+  if (spec.run == commands::set) return check_set_words(argv);
+  if (spec.run == commands::tagadd || spec.run == commands::tagrem)
+    return without_value(TagSet::parse(argv.subspan(2)));
+  if (spec.name == "tagkeys") return without_value(parse_tagkeys(argv));
+  if (spec.name == "tagcount") return without_value(parse_tagcount(argv));
+  if (spec.name == "taginvalidate") return without_value(parse_taginvalidate(argv));
+  return {};
 }
 
 bool is_about_tags(const CommandSpec& spec, std::span<const ByteView> argv) noexcept {

@@ -36,6 +36,11 @@ struct TagKeysArguments {
 /// syntax.
 [[nodiscard]] Result<TagKeysArguments> parse_tagkeys(std::span<const ByteView> argv);
 
+/// What is wrong with the words of TAGADD and its kin, or of a SET that has TAGS among its own; nothing for
+/// other commands. Redis would not understand it, and a transaction would run without it. Shape: arity is
+/// right.
+[[nodiscard]] Result<void> check_tag_words(const CommandSpec& spec, std::span<const ByteView> argv);
+
 /// Whether a request is one that no Redis knows: TAGADD and its kin, or SET with TAGS.
 [[nodiscard]] bool is_about_tags(const CommandSpec& spec, std::span<const ByteView> argv) noexcept;
 

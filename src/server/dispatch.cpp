@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "command/arguments.h"
+#include "command/error_reply.h"
+#include "command/tags.h"
 #include "server/admission.h"
 #include "server/connection_commands.h"
 #include "server/monitor.h"
@@ -65,8 +67,16 @@ void show_monitors(Session& session, const Request& request) {
       monitor_line(redacted(request.argv), session.db(), session.identity().address));
 }
 
+/// False: the reason was appended to the reply.
+bool may_queue(Session& session, const Request& request) {
+  const Result<void> checked =
+      request.spec != nullptr ? check_tag_words(*request.spec, request.argv) : Result<void>();
+  if (!checked) append_error(request.reply, checked.error());
+  return checked && session.worker().backend().may_queue(request);
+}
+
 Step queue_up(Session& session, const Request& request, Transaction::Place place) {
-  if (place != Transaction::Place::server && !session.worker().backend().may_queue(request)) {
+  if (place != Transaction::Place::server && !may_queue(session, request)) {
     session.state.transaction->spoil();
     return Step::done;
   }

@@ -195,6 +195,7 @@ TEST_CASE("tags: TAGKEYS walks over every key once") {
   CHECK(desk.ask("TAGKEYS t CURSOR x") == "-ERR invalid cursor\r\n");
   CHECK(desk.ask("TAGKEYS t WHAT 1") == "-ERR syntax error\r\n");
   CHECK(desk.ask("TAGCOUNT t WHAT") == "-ERR syntax error\r\n");
+  CHECK(desk.ask("TAGCOUNT t:3 EXACT exact") == ":36\r\n");
 }
 
 TEST_CASE("tags: a database has its own, and SWAPDB exchanges them") {

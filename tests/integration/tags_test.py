@@ -391,6 +391,31 @@ def test_async_in_a_transaction_is_done_at_its_place(lab, backend):
         assert client.value("EXISTS", "{a}1", "{a}2") == 1 and client.value("TAGINVALIDATE", "t") == 1
 
 
+@on_backends("memory", "postgres", "redis", "cluster")
+def test_wrong_words_about_tags_are_told_alike_and_not_queued(lab, backend):
+    integer, syntax = b"-ERR value is not an integer or out of range\r\n", b"-ERR syntax error\r\n"
+    bad_tag = b"-ERR a tag has 1 to 8 segments joined by ':', and none of them is empty\r\n"
+    wrong = [*((("SET", "a", "v", "TAGS", count), integer) for count in ("abc", "+1", "01", "1.0")),
+             (("SET", "a", "v", "TAGS", 33, "x"), syntax), (("SET", "a", "v", "TAGS", -1), syntax), (("SET", "a", "v", "tags"), syntax),
+             (("SET", "a", "v", "TAGS", 1, "x:"), bad_tag), (("SET", "a", "v", "TAGS", 0, "FOO"), syntax),
+             (("TAGADD", "a", "x::y"), bad_tag), (("TAGREM", "a", ""), bad_tag), (("TAGCOUNT", "x", "y"), syntax),
+             (("TAGKEYS", "x", "COUNT", "y"), integer), (("TAGINVALIDATE", "EXACT", ""), None), (("TAGINVALIDATE", "x", ":"), bad_tag)]
+    larder = lab.larder(backend)
+    with larder.connect() as client:
+        for words, error in wrong:
+            if error is None:
+                assert client.value(*words) == 0
+                continue
+            assert client.call(*words) == error, words
+            replies = client.pipeline([("MULTI",), words, ("SET", "b", "w"), ("EXEC",)])
+            assert replies[1] == error and replies[2] == b"+QUEUED\r\n" and replies[3].startswith(b"-EXECABORT"), (words, replies)
+        assert client.value("EXISTS", "a") == client.value("EXISTS", "b") == 0
+        # What has nothing to do with tags is Redis' business, which queues it.
+        replies = client.pipeline([("MULTI",), ("SET", "a", "v", "FOO"), ("SET", "a", "TAGS"), ("EXEC",)])
+        assert replies[1] == b"+QUEUED\r\n" and replies[3] == b"*2\r\n" + syntax + b"+OK\r\n"
+        assert client.value("TAGCOUNT", "x", "EXACT", "exact") == 0
+
+
 def test_tags_in_a_transaction_on_redis(lab):
     larder = lab.larder("redis")
     with larder.connect() as client:

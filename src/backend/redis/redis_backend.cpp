@@ -148,7 +148,7 @@ void RedisBackend::append_read_keys(const Request& request, std::vector<KeyRef>&
 bool RedisBackend::may_queue(const Request& request) {
   const Route route = commands_.route(request);
   return !KnownCommands::bars(request, route) && !commands_.refuses(request) &&
-         cluster_.may_queue(request, route) && may_tag(request, route);
+         cluster_.may_queue(request, route);
 }
 
 /// It is not one request to Redis.
@@ -159,7 +159,7 @@ bool RedisBackend::is_swept(const Route& route) const noexcept {
 /// False: the reason was appended to the reply.
 bool RedisBackend::may_tag(const Request& request, const Route& route) {
   if (route.tags == TagRole::none) return true;
-  const Result<void> checked = TagRequests::check(request, route);
+  const Result<void> checked = check_tag_words(*request.spec, request.argv);
   if (checked) return true;
   append_error(request.reply, checked.error());
   return false;

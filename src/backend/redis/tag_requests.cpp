@@ -72,29 +72,6 @@ std::string upper(ByteView name) {
 
 }  // namespace
 
-Result<void> TagRequests::check(const Request& request, const Route& route) {
-  switch (route.tags) {
-    case TagRole::sets: {
-      if (!is_about_tags(*request.spec, request.argv)) return {};
-      const Result<WriteOptions> options = parse_set_options(request.argv.subspan(3));
-      if (const Result<TagSet> tags = TagSet::parse(*options->tags); !tags) return tags.error();
-      return {};
-    }
-    case TagRole::adds:
-    case TagRole::removes:
-      if (const Result<TagSet> tags = TagSet::parse(request.argv.subspan(2)); !tags) return tags.error();
-      return {};
-    case TagRole::walks:
-      if (const Result<TagKeysArguments> words = parse_tagkeys(request.argv); !words) return words.error();
-      return {};
-    case TagRole::sweeps:
-      if (const Result<TagQuery> query = query_of(request); !query) return query.error();
-      return {};
-    default:
-      return {};
-  }
-}
-
 bool TagRequests::replaces(const Request& request, const Route& route) const {
   switch (route.tags) {
     case TagRole::sets:

@@ -36,9 +36,6 @@ class TagRequests {
   TagRequests(TagState& state, const KnownCommands& commands, Topology& topology)
       : state_(state), commands_(commands), topology_(topology) {}
 
-  /// Errors: what is wrong with the words about tags, which Redis would not understand.
-  [[nodiscard]] static Result<void> check(const Request& request, const Route& route);
-
   /// Whether Redis gets something else than the request's own bytes.
   [[nodiscard]] bool replaces(const Request& request, const Route& route) const;
 
