@@ -525,6 +525,49 @@ def test_a_set_that_redis_refuses_takes_others_along_only_once(lab):
 MANY = 20_000
 
 
+def test_a_step_is_bounded_by_its_work(lab):
+    """Keys with many tags, many of them named, long ones, small indexes that Redis gives in one piece: more steps."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    short, long = [f"many:{n}" for n in range(32)], [f"w{n:02}:" + "x" * 480 for n in range(32)]
+    with larder.connect(timeout=60) as client, redis.connect() as raw:
+
+        def steps_of(count, tags, *words):
+            for start in range(0, count, 100):
+                client.pipeline([("SET", f"k{n}", "v", "TAGS", len(tags), *tags)
+                                 for n in range(start, min(start + 100, count))])
+            before = int(larder.info("tiers")["tags_sweep_steps"])
+            assert client.value(*words) == count, words[0]
+            after = int(larder.info("tiers")["tags_sweep_steps"])
+            if words[0] == "TAGINVALIDATE":
+                wait_until(lambda: left(raw) == [], 30, "the end of the bookkeeping")
+            return after - before
+
+        assert steps_of(2000, short[:1], "TAGINVALIDATE", short[0]) <= 4
+        assert steps_of(2000, short, "TAGINVALIDATE", *short, "ALL") >= 15
+        assert steps_of(400, short, "TAGINVALIDATE", *short, "ALL") >= 3, "all keys of a small index in one step"
+        assert steps_of(400, long, "TAGINVALIDATE", *long, "ALL") >= 15
+        assert steps_of(400, long, "TAGCOUNT", "w00") >= 15
+        assert steps_of(400, long, "TAGINVALIDATE", "w00", "w01", "ALL") >= 15
+
+
+def test_all_walks_through_the_smallest_index(lab):
+    larder = lab.larder("redis", lab.redis())
+    with larder.connect(timeout=30) as client:
+        fill_tag(client, 5000)
+        client.call("SET", "few", "v", "TAGS", 2, "many:below", "few")
+
+        def steps_of(count, *words):
+            before = int(larder.info("tiers")["tags_sweep_steps"])
+            assert client.value("TAGINVALIDATE", *words, "ALL") == count
+            return int(larder.info("tiers")["tags_sweep_steps"]) - before
+
+        assert steps_of(0, "many", "nothing") == 1
+        assert steps_of(1, "many", "few") == 1
+        assert steps_of(100, "many", "own:7") == 1
+        assert client.value("TAGCOUNT", "many") == 4900
+
+
 def test_an_invalidation_that_is_cut_off_is_completed_later(lab):
     """The way to Redis is cut in the middle of a sweep: an error, an empty L1, and the rest as soon as may be."""
     redis = lab.redis()

@@ -10,8 +10,7 @@
 namespace larder::redis {
 namespace {
 
-constexpr ByteView kDropsAStep = "1000";     // they took Redis 1.6 ms
-constexpr ByteView kKeysAStep = "250";       // where records are read
+constexpr ByteView kStepWork = "1500";       // in the scripts' unit: about microseconds
 constexpr std::size_t kWalksAtOnce = 64;     // of one sweep: their steps fill the pipelines
 constexpr int kMostAttempts = 3;             // of a step whose script was flushed
 constexpr std::int64_t kRepeatUs = 200'000;  // between attempts of what could not be completed
@@ -58,6 +57,7 @@ class TagSweep::Walk final : public OwnCaller {
     place_.clear();
     cursor_ = "0";
     log_.clear();
+    walked_ = "0";
     attempts_ = 0;
   }
 
@@ -72,13 +72,10 @@ class TagSweep::Walk final : public OwnCaller {
     const bool drops = sweep_.plan_.aim == TagAim::drop;
     const ByteView drop = sweep_.context_.keyspace.enabled() ? "tell" : "drop";
     const ByteView aim = drops ? drop : sweep_.plan_.aim == TagAim::count ? "count" : "clean";
-    std::vector<ByteView> arguments{aim,
-                                    drops ? kDropsAStep : kKeysAStep,
-                                    query().reach == TagQuery::Reach::exact ? "exact" : "below",
-                                    place_,
-                                    cursor_,
-                                    log_,
-                                    query().tags[tag_]};
+    std::vector<ByteView> arguments{
+        aim,     kStepWork,         query().reach == TagQuery::Reach::exact ? "exact" : "below",
+        place_,  cursor_,           log_,
+        walked_, query().tags[tag_]};
     if (needs_all) arguments.insert(arguments.end(), query().tags.begin() + 1, query().tags.end());
     const std::vector<ByteView> keys(keys_.begin(), keys_.end());
     return call(sweep_.host_, TagScript::sweep, keys, arguments);
@@ -88,7 +85,7 @@ class TagSweep::Walk final : public OwnCaller {
   [[nodiscard]] bool take_step() {
     ReplyCursor reply(this->reply());
     const ReplyCursor::Value head = reply.next();
-    if (head.is_error() || head.count != 6) {
+    if (head.is_error() || head.count != 7) {
       if (head.text.starts_with("NOSCRIPT") && ++attempts_ < kMostAttempts) return true;
       return end(head.is_error() ? head.text : ByteView("ERR Redis answered a sweep with something else"));
     }
@@ -100,6 +97,7 @@ class TagSweep::Walk final : public OwnCaller {
     for (std::int64_t left = reply.next().count; left > 0; --left)
       sweep_.context_.keyspace.void_key({db_, reply.next().text});
     if (reply.next().integer() == 0) is_clean_ = false;
+    walked_ = std::to_string(reply.next().integer());
     return place_.empty() ? end_tag() : true;
   }
 
@@ -128,7 +126,7 @@ class TagSweep::Walk final : public OwnCaller {
   bool is_clean_ = true;           ///< nothing is left to be done behind the reply
   std::vector<std::string> keys_;  ///< of the group that it walks through; empty: none
   std::size_t tag_ = 0;            ///< of the query: whose index, and those below it, are walked through
-  Bytes place_, cursor_, log_;
+  Bytes place_, cursor_, log_, walked_;
   int attempts_ = 0;
 };
 

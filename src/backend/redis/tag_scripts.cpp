@@ -26,41 +26,72 @@ local function moved(key)
 end
 )";
 
+/// A step is bounded by what it does, not by how many keys it looks at: a key may have 32 tags of 512 bytes.
+/// So `work` counts, in about as many microseconds; a step ends when that exceeds `budget`, of which a slice
+/// is a small part. What reads records does so in slices of `few`, other things are done for `many` at once.
+constexpr ByteView kWork = R"(
+local work, budget, few, many = 0, math.huge, 20, 200
+local function tags_of(record)
+  local tags = cmsgpack.unpack(record)
+  work = work + 1 + #tags / 4 + #record / 200
+  return tags
+end
+local function fields_of(found)
+  local fields = {}
+  for n = 1, #found, 2 do fields[#fields + 1] = found[n] end
+  return fields
+end
+)";
+
 /// Forgets keys that are gone, of which `own` are the records; `tag`, if there is one: they are in its index.
-/// A key may have 32 tags, so that many keys would take long: false when some of them are left for later.
+/// Replies how many of them, at least one: the others are left for later when the budget is spent.
 constexpr ByteView kForgetMany = R"(
 local function deregister(tags)
-  local names, left = {}, {}
-  for n, tag in ipairs(tags) do names[n] = index .. tag end
-  local alive = call('EXISTS', unpack(names))
-  for n, tag in ipairs(tags) do
-    if alive == 0 or alive < #tags and call('EXISTS', names[n]) == 0 then left[#left + 1] = tag end
+  local left, names, several = {}, {}, 1000
+  for first = 1, #tags, several do
+    local last = math.min(first + several - 1, #tags)
+    for n = first, last do names[n] = index .. tags[n] end
+    if call('EXISTS', unpack(names, first, last)) <= last - first then
+      for n = first, last do
+        if call('EXISTS', names[n]) == 0 then left[#left + 1] = tags[n] end
+      end
+    end
   end
-  if #left > 0 then call('ZREM', registry, unpack(left)) end
+  for first = 1, #left, several do
+    call('ZREM', registry, unpack(left, first, math.min(first + several - 1, #left)))
+  end
 end
-local function forget_many(keys, own, tag, most)
-  local gone, leaving, touched, spent = {}, {}, {tag}, 0
+local function forget_many(keys, own, tag)
+  local gone, leaving, touched = {}, {}, {tag}
   for n, key in ipairs(keys) do
-    if spent >= (most or 500) then break end
+    if n > 1 and work >= budget then break end
     gone[n] = key
-    for _, other in ipairs(own[n] and cmsgpack.unpack(own[n]) or {}) do
-      spent = spent + 1
+    for _, other in ipairs(own[n] and tags_of(own[n]) or {}) do
       local list = leaving[other]
+      work = work + 1
       if other == tag then
       elseif list then
         list[#list + 1] = key
       else
         leaving[other] = {key}
         touched[#touched + 1] = other
+        work = work + 2
       end
     end
   end
-  if #gone == 0 then return true end
-  call('HDEL', records, unpack(gone))
-  if tag then call('HDEL', index .. tag, unpack(gone)) end
-  for other, list in pairs(leaving) do call('HDEL', index .. other, unpack(list)) end
+  if #gone == 0 then return 0 end
+  for first = 1, #gone, many do
+    local last = math.min(first + many - 1, #gone)
+    call('HDEL', records, unpack(gone, first, last))
+    if tag then call('HDEL', index .. tag, unpack(gone, first, last)) end
+  end
+  for other, list in pairs(leaving) do
+    for first = 1, #list, many do
+      call('HDEL', index .. other, unpack(list, first, math.min(first + many - 1, #list)))
+    end
+  end
   if #touched > 0 then deregister(touched) end
-  return #gone == #keys
+  return #gone
 end
 )";
 
@@ -74,7 +105,7 @@ local function before(a, b)
 end
 )";
 
-/// Which keys the words of a query mean.
+/// Which keys the words of a query mean. Those in the index of a tag carry it, whatever else they carry.
 constexpr ByteView kMeaning = R"(
 local function covers(query, tag)
   if query == tag then return true end
@@ -92,7 +123,50 @@ local function present(keys)
 end
 )";
 
-/// What is written again with the tags that it has goes no further than this.
+/// The same for ALL, of which the tags are the arguments from `first` on. A key that carries all is in the
+/// index of each, or of one below it; so it is enough to walk through those of the tag with the fewest.
+constexpr ByteView kAll = R"(
+local function carries_all(tags, first, walked)
+  local own, has_paths = {}, exact
+  for _, tag in ipairs(tags) do own[tag] = true end
+  work = work + (#tags + #ARGV - first) / 10
+  local function add_paths()
+    for _, tag in ipairs(tags) do
+      local at = string.find(tag, ':', 1, true)
+      while at do
+        own[string.sub(tag, 1, at - 1)] = true
+        at = string.find(tag, ':', at + 1, true)
+        work = work + 0.4
+      end
+    end
+    has_paths = true
+  end
+  for n = first, #ARGV do
+    if n ~= walked and not own[ARGV[n]] then
+      if not has_paths then add_paths() end
+      if not own[ARGV[n]] then return false end
+    end
+  end
+  return true
+end
+local function fewest(first)
+  local best, least = nil, math.huge
+  for n = first, #ARGV do
+    local size = call('HLEN', index .. ARGV[n])
+    if not exact then
+      local from, to = '[' .. ARGV[n] .. ':', '(' .. ARGV[n] .. ';'
+      local below = call('ZRANGEBYLEX', registry, from, to, 'LIMIT', 0, few)
+      for _, tag in ipairs(below) do size = size + call('HLEN', index .. tag) end
+      if #below == few then size = size + call('ZLEXCOUNT', registry, from, to) - few end
+    end
+    if size == 0 then return nil end
+    if size < least then best, least = n, size end
+  end
+  return best
+end
+)";
+
+/// What is written again/// What is written again with the tags that it has goes no further than this.
 constexpr ByteView kSet = R"(
 local key, record, when = KEYS[1], ARGV[1], ARGV[2]
 local old = redis.call('HGET', records, key)
@@ -285,29 +359,28 @@ local all = cursor % 2 == 1
 if cursor == 0 and not exact then
   all = #call('ZRANGEBYLEX', registry, '[' .. query .. ':', '(' .. query .. ';', 'LIMIT', 0, 1) > 0
 end
-local place = string.format('%.0f', math.floor(cursor / 2))
-if all then
-  found = call('HSCAN', records, place, 'COUNT', ARGV[4])
+local place, wanted, seen = string.format('%.0f', math.floor(cursor / 2)), tonumber(ARGV[4]), 0
+budget = 1500
+repeat
+  found = call('HSCAN', all and records or index .. query, place, 'COUNT', math.min(wanted, all and few or many))
   for n = 1, #found[2], 2 do
-    if carries(cmsgpack.unpack(found[2][n + 1]), query) then meant[#meant + 1] = found[2][n] end
+    if not all or carries(tags_of(found[2][n + 1]), query) then meant[#meant + 1] = found[2][n] end
   end
-else
-  found = call('HSCAN', index .. query, place, 'COUNT', ARGV[4])
-  local members = {}
-  for n = 1, #found[2], 2 do members[#members + 1] = found[2][n] end
-  if #members > 0 then
-    for n, record in ipairs(call('HMGET', records, unpack(members))) do
-      if not record or carries(cmsgpack.unpack(record), query) then meant[#meant + 1] = members[n] end
-    end
-  end
-end
-local next_cursor = tonumber(found[1]) * 2
+  place = found[1]
+  seen = seen + #found[2] / 2
+  work = work + 0.7 * #found[2] / 2
+until place == '0' or seen >= wanted or work >= budget
+local next_cursor = tonumber(place) * 2
 if all and next_cursor > 0 then next_cursor = next_cursor + 1 end
 return {string.format('%.0f', next_cursor), present(meant)}
 )";
 
 /// One bounded step. Replies how many keys, the log of moves and how far it was read (if the sweep takes more
-/// than this step), where to go on, the keys, and whether there is something to be cleaned up.
+/// than this step), where to go on, the keys, whether there is something to be cleaned up, and which of the
+/// tags of ALL it walks through.
+///
+/// A small index is given in one piece. If the budget is spent in the middle of it the cursor has the names
+/// of the keys that were seen to, as others may change the index meanwhile.
 ///
 /// Where it ends, the keys in the log are looked at, until there are no more: they may have been where it was
 /// still to come and are where it was. That takes no longer than to move them did, however many are moved. A
@@ -317,34 +390,33 @@ return {string.format('%.0f', next_cursor), present(meant)}
 /// have expired. A sweep of one step cleans up at once, of a longer one `clean` does it.
 constexpr ByteView kSweep = R"(
 redis.replicate_commands()
-local aim, budget = ARGV[1], tonumber(ARGV[2])
+local aim, place, cursor, log, first_tag = ARGV[1], ARGV[4], ARGV[5], ARGV[6], 8
 local drops, cleans, tells = aim == 'drop' or aim == 'tell', aim == 'clean', aim == 'tell'
-local place, cursor, log = ARGV[4], ARGV[5], ARGV[6]
-local query, count, keys, spent, dropped, is_clean = ARGV[7], 0, {}, 0, {}, true
+local needs_all = #ARGV > first_tag
+local walked = tonumber(ARGV[7])
+if walked == 0 then
+  if needs_all then walked = fewest(first_tag) else walked = first_tag end
+end
+if not walked then return {0, log, '', '0', {}, 1, 0} end
+local query, count, keys, dropped, is_clean = ARGV[walked], 0, {}, {}, true
+budget = tonumber(ARGV[2])
 local function following(tag)
   if exact then return nil end
   local from = tag == query and '[' .. query .. ':' or '(' .. tag
   return call('ZRANGEBYLEX', registry, from, '(' .. query .. ';', 'LIMIT', 0, 1)[1]
 end
-local function has_others(tags)
-  for n = 8, #ARGV do if not carries(tags, ARGV[n]) then return false end end
-  return true
-end
-local function counted(tags, tag)
-  for _, own in ipairs(tags) do if covers(query, own) then return own == tag end end
-  return false
-end
-local function with_others(members)
-  if #ARGV < 8 then return members end
+local function with_all(members)
+  if not needs_all then return members end
   local meant = {}
   for n, record in ipairs(call('HMGET', records, unpack(members))) do
-    if not record or has_others(cmsgpack.unpack(record)) then meant[#meant + 1] = members[n] end
+    if not record or carries_all(tags_of(record), first_tag, walked) then meant[#meant + 1] = members[n] end
   end
   return meant
 end
 local function drop(tag, members)
-  local meant = with_others(members)
+  local meant = with_all(members)
   if #meant == 0 then return end
+  work = work + #meant
   count = count + call('UNLINK', unpack(meant))
   dropped[#dropped + 1] = {tag, meant}
   if tells then for _, key in ipairs(meant) do keys[#keys + 1] = key end end
@@ -354,59 +426,88 @@ local function forget_gone(tag, members)
   if call('EXISTS', unpack(members)) > 0 then
     gone = {}
     for _, key in ipairs(members) do if call('EXISTS', key) == 0 then gone[#gone + 1] = key end end
-    if #gone == 0 then return true end
   end
-  return forget_many(gone, call('HMGET', records, unpack(gone)), tag)
+  for first = 1, #gone, few do
+    local some = {unpack(gone, first, math.min(first + few - 1, #gone))}
+    if forget_many(some, call('HMGET', records, unpack(some)), tag) < #some then return false end
+  end
+  return true
+end
+local function is_first(tags, tag)
+  for _, own in ipairs(tags) do if covers(query, own) then return own == tag end end
+  return false
 end
 local function add_up(tag, members)
-  local meant = {}
-  for n, record in ipairs(call('HMGET', records, unpack(members))) do
-    if not record or counted(cmsgpack.unpack(record), tag) then meant[#meant + 1] = members[n] end
+  local meant = members
+  if tag ~= query then
+    meant = {}
+    for n, record in ipairs(call('HMGET', records, unpack(members))) do
+      if not record or is_first(tags_of(record), tag) then meant[#meant + 1] = members[n] end
+    end
   end
+  work = work + 0.2 * #members
   count = count + #present(meant)
+end
+local function visit(tag, members)
+  if #members == 0 then return true end
+  if cleans then return forget_gone(tag, members) end
+  if drops then drop(tag, members) else add_up(tag, members) end
+  return true
+end
+local function go_on_in(tag)
+  local slice = (drops and needs_all or aim == 'count' and tag ~= query) and few or many
+  local at, names = string.match(cursor, '^(%d+)/?(.*)$')
+  local done, is_done, members, first = names ~= '' and cmsgpack.unpack(names) or {}, {}, {}, 1
+  for _, key in ipairs(done) do is_done[key] = true end
+  local found = call('HSCAN', index .. tag, at, 'COUNT', slice)
+  for n = 1, #found[2], 2 do
+    if not is_done[found[2][n]] then members[#members + 1] = found[2][n] end
+  end
+  work = work + 2 + 0.3 * #found[2]
+  repeat
+    local some = {unpack(members, first, math.min(first + slice - 1, #members))}
+    -- What is left to be cleaned up is found once more.
+    if not visit(tag, some) then return tag end
+    first = first + #some
+    if not cleans then for _, key in ipairs(some) do done[#done + 1] = key end end
+  until first > #members or work >= budget and not cleans
+  if first <= #members then
+    cursor = at .. '/' .. cmsgpack.pack(done)
+    return tag
+  end
+  cursor = found[1]
+  if cursor == '0' then return following(tag) end
+  return tag
 end
 local function follow_moves()
   local name, at = string.match(log, '^(.*):(%d+)$')
   if call('LINDEX', moves, 0) ~= name then
-    log = 'lost'
+    log, cursor = 'lost', '0'
     return nil
   end
-  local found, own, meant, seen = call('LRANGE', moves, at, at + budget - 1), {}, {}, {}
-  if #found > 0 then own = call('HMGET', records, unpack(found)) end
-  for n, key in ipairs(found) do
-    if own[n] and not seen[key] and carries(cmsgpack.unpack(own[n]), query) then meant[#meant + 1] = key end
-    seen[key] = true
-  end
-  if #meant > 0 then drop(query, meant) end
-  log = string.format('%s:%d', name, at + #found)
-  return #found == budget and query or nil
+  local found
+  repeat
+    found = call('LRANGE', moves, at, at + few - 1)
+    local own, meant = #found > 0 and call('HMGET', records, unpack(found)) or {}, {}
+    for n, key in ipairs(found) do
+      if own[n] and carries(tags_of(own[n]), query) then meant[#meant + 1] = key end
+    end
+    if #meant > 0 then drop(query, meant) end
+    at = at + #found
+  until #found < few or work >= budget
+  log = string.format('%s:%d', name, at)
+  return #found == few and query or nil
 end
 local tag = place == '' and query or place
 if cursor == 'moves' then
-  tag, spent = follow_moves(), budget
-  if log == 'lost' then cursor = '0' end
-end
-while tag and spent < budget do
-  local found = call('HSCAN', index .. tag, cursor, 'COUNT', budget - spent)
-  local members = {}
-  for n = 1, #found[2], 2 do members[#members + 1] = found[2][n] end
-  if #members > 0 then
-    if drops then
-      drop(tag, members)
-    elseif cleans then
-      -- What is left is found once more.
-      if not forget_gone(tag, members) then break end
-    else
-      add_up(tag, members)
-    end
-  end
-  spent = spent + #members + 10
-  cursor = found[1]
-  if cursor == '0' then tag = following(tag) end
+  tag = follow_moves()
+else
+  repeat tag = go_on_in(tag) until not tag or work >= budget
 end
 if tag or place ~= '' or ARGV[5] ~= '0' then
   is_clean = #dropped == 0
 else
+  budget = budget + 1000
   for _, part in ipairs(dropped) do is_clean = is_clean and forget_gone(part[1], part[2]) end
 end
 if drops and (tag or log ~= '') then
@@ -417,34 +518,27 @@ if drops and (tag or log ~= '') then
   end
   call('PEXPIRE', moves, 60000)
 end
-return {count, log, tag or '', cursor, keys, is_clean and 1 or 0}
+return {count, log, tag or '', cursor, keys, is_clean and 1 or 0, walked}
 )";
 
 /// A sweep as one step, for what is between MULTI and EXEC. It looks first at all that it would touch: where
 /// that is too much nothing is done. Replies how many keys; if it was to tell, it drops them and says which.
 constexpr ByteView kWhole = R"(
-local aim, need_all, left, refusal = ARGV[1], ARGV[3] == 'all', tonumber(ARGV[4]), ARGV[5]
-local keys, own, seen = {}, {}, {}
-local function is_meant(tags)
-  for n = 6, #ARGV do
-    local carried = carries(tags, ARGV[n])
-    if carried ~= need_all then return carried end
-  end
-  return need_all
-end
+local aim, need_all, most, refusal, first_tag = ARGV[1], ARGV[3] == 'all', tonumber(ARGV[4]), ARGV[5], 6
+local keys, own, seen, walked = {}, {}, {}, nil
 local function look_at(tag, members, first, last)
   for n, record in ipairs(call('HMGET', records, unpack(members, first, last))) do
     local tags = record and cmsgpack.unpack(record)
-    left = left - (tags and #tags or 0)
-    if not tags or is_meant(tags) then
+    if tags then work = work + #tags + #record / 200 end
+    if not tags or not need_all or carries_all(tags, first_tag, walked) then
       keys[#keys + 1] = members[first + n - 1]
       own[#keys] = record or cmsgpack.pack({tag})
     end
   end
 end
 local function walk(tag)
-  left = left - 5 - call('HLEN', index .. tag)
-  if left < 0 then return end
+  work = work + 5 + call('HLEN', index .. tag)
+  if work > most then return end
   local fresh = {}
   for _, key in ipairs(call('HKEYS', index .. tag)) do
     if not seen[key] then
@@ -452,42 +546,54 @@ local function walk(tag)
       fresh[#fresh + 1] = key
     end
   end
-  for first = 1, #fresh, 200 do
-    if left >= 0 then look_at(tag, fresh, first, math.min(first + 199, #fresh)) end
+  for first = 1, #fresh, few do
+    if work <= most then look_at(tag, fresh, first, math.min(first + few - 1, #fresh)) end
   end
 end
-for n = 6, need_all and 6 or #ARGV do
-  local query = ARGV[n]
+local function walk_all(query)
   walk(query)
-  if not exact and left >= 0 then
-    local below = call('ZRANGEBYLEX', registry, '[' .. query .. ':', '(' .. query .. ';', 'LIMIT', 0, left + 1)
-    for _, tag in ipairs(below) do if left >= 0 then walk(tag) end end
-  end
+  if exact or work > most then return end
+  local below = call('ZRANGEBYLEX', registry, '[' .. query .. ':', '(' .. query .. ';', 'LIMIT', 0, most)
+  for _, tag in ipairs(below) do if work <= most then walk(tag) end end
 end
-if left < 0 then return redis.error_reply(refusal) end
+if need_all then
+  walked = fewest(first_tag)
+  if walked then walk_all(ARGV[walked]) end
+else
+  for n = first_tag, #ARGV do walk_all(ARGV[n]) end
+end
+if work > most then return redis.error_reply(refusal) end
 if aim == 'count' then return #present(keys) end
 if #keys == 0 then return {0, keys} end
 local count = call('UNLINK', unpack(keys))
-forget_many(keys, own, nil, math.huge)
+forget_many(keys, own, nil)
 return {count, keys}
 )";
 
 constexpr ByteView kPrune = R"(
 redis.replicate_commands()
-local found = call('HSCAN', records, ARGV[1], 'COUNT', ARGV[2])
-local keys, gone, own, cursor = {}, {}, {}, found[1]
-for n = 1, #found[2], 2 do keys[#keys + 1] = found[2][n] end
-if #keys > 0 and call('EXISTS', unpack(keys)) < #keys then
-  for n, key in ipairs(keys) do
-    if call('EXISTS', key) == 0 then
-      gone[#gone + 1] = key
-      own[#own + 1] = found[2][2 * n]
+local cursor, most, seen, forgotten = ARGV[1], tonumber(ARGV[2]), 0, 0
+budget = 1500
+repeat
+  local found = call('HSCAN', records, cursor, 'COUNT', few)
+  local keys, gone, own = fields_of(found[2]), {}, {}
+  if #keys > 0 and call('EXISTS', unpack(keys)) < #keys then
+    for n, key in ipairs(keys) do
+      if call('EXISTS', key) == 0 then
+        gone[#gone + 1] = key
+        own[#own + 1] = found[2][2 * n]
+      end
     end
   end
+  for n = 2, #found[2], 2 do work = work + 1 + #found[2][n] / 200 end
+  seen = seen + #keys
+  local done = forget_many(gone, own)
+  forgotten = forgotten + done
   -- What is left is found once more.
-  if not forget_many(gone, own) then cursor = ARGV[1] end
-end
-return {cursor, #keys, #gone}
+  if done < #gone then break end
+  cursor = found[1]
+until cursor == '0' or seen >= most or work >= budget
+return {cursor, seen, forgotten}
 )";
 
 constexpr ByteView kSize = R"(
@@ -541,10 +647,10 @@ const std::array<LoadedScript, kTagScripts>& tag_scripts() {
       make({kRecordsThird, kGroup, kCarry}),
       make({kRecordsSecond, kGroup, kMove}),
       make({kTidy, kGroup, kTidyKnown}),
-      make({kRecordsFirst, kGroup, kReachSecond, kMeaning, kKeys}),
-      make({kRecordsFirst, kGroup, kReachThird, kMeaning, kForgetMany, kSweep}),
-      make({kRecordsFirst, kGroup, kReachSecond, kMeaning, kForgetMany, kWhole}),
-      make({kRecordsFirst, kGroup, kForgetMany, kPrune}),
+      make({kRecordsFirst, kGroup, kReachSecond, kWork, kMeaning, kKeys}),
+      make({kRecordsFirst, kGroup, kReachThird, kWork, kMeaning, kAll, kForgetMany, kSweep}),
+      make({kRecordsFirst, kGroup, kReachSecond, kWork, kMeaning, kAll, kForgetMany, kWhole}),
+      make({kRecordsFirst, kGroup, kWork, kForgetMany, kPrune}),
       make({kRecordsFromArguments, kGroup, kSize}),
       make({kSizes}),
       make({kPick}),

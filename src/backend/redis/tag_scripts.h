@@ -30,7 +30,7 @@ enum class TagScript : std::uint8_t {
   move,      ///< KEYS key r ARGV database
   tidy,      ///< KEYS or ARGV r key…: what is known of those that are gone
   keys,      ///< KEYS r ARGV tag reach cursor count
-  sweep,     ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor log tag other…
+  sweep,     ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor log walked tag other…
   whole,     ///< KEYS r ARGV tell|count reach any|all most refusal tag…: a sweep of one step
   prune,     ///< KEYS r ARGV cursor count
   size,      ///< ARGV r: DBSIZE without the bookkeeping
