@@ -98,7 +98,7 @@ std::optional<Step> Cluster::split(const Request& request, const Route& route) {
 }
 
 Step Cluster::fan_out(const Request& request, const Route& route) {
-  const bool waits = route.needs == Private::blocks;
+  const bool waits = route.needs == Private::blocks || route.needs == Private::kills;
   if (waits && request.caller.pending() > 0) return Step::hold;
   const Lane& lane = topology_.any_node().lane_for(route, request.caller);
   if (!lane.keeps_order(request.caller)) return Step::hold;

@@ -25,6 +25,10 @@ Handshake::Handshake(const config::RedisAddress& address, const Wishes& wishes)
     ask(Step::auth, {"AUTH", address.user, address.password});
   else if (!address.password.empty())
     ask(Step::auth, {"AUTH", address.password});
+  if (wishes.hurries) {
+    ask(Step::ping, {"PING"});
+    return;
+  }
   if (wishes.standing != Standing::any) ask(Step::role, {"ROLE"});
   if (wishes.readonly) ask(Step::readonly, {"READONLY"});
   if (wishes.commands) ask(Step::commands, {"COMMAND"});
@@ -80,7 +84,7 @@ void Handshake::take_role(ByteView reply) {
 }
 
 void Handshake::take_error(Step step, ByteView text) {
-  if (step == Step::ping) return;  // NOAUTH: somebody is there
+  if (step == Step::ping) return;  // NOAUTH, BUSY: somebody is there
   login_refused_ = step == Step::auth;
   if (step == Step::auth)
     refusal_ = fmt::format("it does not accept the user or password: {}", text);

@@ -32,6 +32,7 @@ class Handshake {
     Standing standing = Standing::any;
     std::string_view password_setting = "redis.url";  ///< to be named when a password is missing
     bool stranger = false;                            ///< nobody logs in yet, so all it says is PING
+    bool hurries = false;  ///< the same behind AUTH: a server whose script is to be killed answers no more
     bool client_id = false;
     bool readonly = false;   ///< a replica of a cluster shall answer reads
     bool hears_all = false;  ///< with tracking: of all keys that change

@@ -176,7 +176,13 @@ bool may_block(ByteView name) noexcept {
   return equals_ignore_case(name, "xread") || equals_ignore_case(name, "xreadgroup");
 }
 
+/// EVAL, EVALSHA, FCALL and their read-only forms.
+bool runs_script(std::string_view name) noexcept {
+  return name.starts_with("eval") || name.starts_with("fcall");
+}
+
 Private need_of(std::string_view name, const Facts& facts) noexcept {
+  if (name == "script|kill" || name == "function|kill") return Private::kills;
   if (is(name, Exception::watches)) return Private::watches;
   if (is(name, Exception::subscribes)) return Private::subscribes;
   if (is(name, Exception::not_for_clients)) return Private::not_for_clients;
@@ -218,6 +224,7 @@ Route route_of(std::string_view name, const Facts& facts, const KeyRange& keys) 
           .readonly = facts.readonly && !is(name, Exception::changes_anything),
           .scalar_reply = is(name, Exception::scalar) || is(name, Exception::writes_its_row),
           .needs = need_of(name, facts),
+          .runs_script = runs_script(name),
           .keys = keys,
           .read = find_cached_read(name),
           .key_rule = find_key_rule(name),
@@ -289,6 +296,7 @@ Route KnownCommands::route(const Request& request) const {
   if (const Route* learned = find_learned(name, request.argv)) return *learned;
   Route route;
   route.needs = need_of(name, {});
+  route.runs_script = runs_script(name);
   route.read = find_cached_read(name);
   if (route.read != nullptr) {
     route.effect = Effect::none;

@@ -30,6 +30,7 @@ enum class Private : std::uint8_t {
   may_block,        ///< if it is told to: see asks_to_block()
   watches,          ///< WATCH, UNWATCH and, once something is watched, EXEC
   subscribes,       ///< and unsubscribes
+  kills,            ///< it ends the script that all others wait for
   not_for_clients,  ///< it is between servers, or about the connection that Larder itself has
 };
 
@@ -64,6 +65,7 @@ struct Route {
   bool readonly = false;      ///< running it twice is running it once
   bool scalar_reply = false;  ///< see Flag::scalar_reply
   Private needs = Private::no;
+  bool runs_script = false;             ///< it may keep Redis busy
   KeyRange keys{};                      ///< where its keys stand, if a range can say it
   const CachedRead* read = nullptr;     ///< L1 may answer it
   KeyRule key_rule = KeyRule::range;    ///< how its keys are found when `keys` cannot say it

@@ -75,8 +75,14 @@ Lane::~Lane() {
 
 // --- opening ---
 
+bool Lane::is_held_up() const noexcept {
+  constexpr std::int64_t kLongUs = 20'000;
+  return state_ == State::ready && !in_flight_.empty() &&
+         steady_now_us() - in_flight_.front().sent_us > kLongUs;
+}
+
 ByteView Lane::refusal() {
-  if (!context_.breaker.is_closed()) {
+  if (!may_be_used()) {
     refusal_ = fmt::format("ERR Redis at {} cannot be reached: {}; its circuit breaker is open",
                            context_.label, problem_.empty() ? kSilent : problem_);
     return refusal_;
@@ -95,7 +101,10 @@ ByteView Lane::refusal() {
 
 void Lane::open() {
   login_refused_ = false;
-  open_deadline_us_ = steady_now_us() + micros(context_.worker.options.connect_timeout);
+  const Options& options = context_.worker.options;
+  // A busy server takes its time to say even that.
+  open_deadline_us_ =
+      steady_now_us() + micros(purpose_.kills ? options.command_timeout : options.connect_timeout);
   const config::RedisAddress& address = context_.address;
   if (address.path.empty()) return resolve();
   std::error_code error;
@@ -181,11 +190,12 @@ config::RedisAddress Lane::login() const {
 void Lane::send_greeting() {
   state_ = State::greeting;
   const Handshake::Wishes wishes{
-      purpose_.protocol,  purpose_.db,
-      purpose_.tracking,  speaks_for_node() && context_.worker.owner.wants_commands(),
-      purpose_.standing,  context_.password_setting,
-      purpose_.is_door,   purpose_.is_private,
-      purpose_.is_reader, purpose_.hears_all};
+      purpose_.protocol,   purpose_.db,
+      purpose_.tracking,   speaks_for_node() && context_.worker.owner.wants_commands(),
+      purpose_.standing,   context_.password_setting,
+      purpose_.is_door,    purpose_.kills,
+      purpose_.is_private, purpose_.is_reader,
+      purpose_.hears_all};
   handshake_ = std::make_unique<Handshake>(login(), wishes);
   const Bytes& request = handshake_->request();
   // A fresh socket takes a few hundred bytes at once.
@@ -520,8 +530,6 @@ void Lane::count_success() {
   if (context_.health.set_problem(context_.label, {})) log::info("redis: {} is back", context_.label);
 }
 
-/// Connections of clients' own end with those clients, or with their rights: that says nothing of the node.
-/// Without a replica nothing is missing.
 void Lane::count_failure() {
   if (!speaks_for_node()) return;
   if (!context_.breaker.failed(steady_now_us())) return;

@@ -134,11 +134,11 @@ struct NodeContext {
 /// Life: of its worker. Shape: odd numbers, which no address of a lane is; null while there is one node only.
 class Orders {
  public:
-  [[nodiscard]] const void* of(Protocol protocol, int db) const noexcept {
+  [[nodiscard]] const void* of(Protocol protocol, int db, int scripts) const noexcept {
     if (changes_ == 0) return nullptr;
     const std::uintptr_t speaks = protocol == Protocol::resp3 ? 1 : 0;
-    return reinterpret_cast<const void*>(changes_ << 32 | static_cast<std::uintptr_t>(db) << 2 | speaks << 1 |
-                                         1);
+    return reinterpret_cast<const void*>(changes_ << 32 | static_cast<std::uintptr_t>(db) << 5 |
+                                         static_cast<std::uintptr_t>(scripts) << 2 | speaks << 1 | 1);
   }
 
   /// The tokens are others than before.
@@ -180,6 +180,8 @@ class Lane final : public Pollable {
     bool is_private = false;             ///< lent to one client at a time: see PrivateLanes
     bool is_reader = false;              ///< of a replica, and for reads
     bool hears_all = false;              ///< with `tracking`: of all keys that change (BCAST)
+    int scripts = 0;     ///< carries scripts only, and is that one of several; 0: what else there is
+    bool kills = false;  ///< carries SCRIPT KILL, whatever state the node is in
   };
 
   Lane(const LaneContext& context, const Purpose& purpose);
@@ -284,13 +286,14 @@ class Lane final : public Pollable {
 
   /// Connected, and not silent for too long.
   [[nodiscard]] bool is_ready() const noexcept {
-    return state_ == State::ready && !in_doubt_ && context_.breaker.is_closed();
+    return state_ == State::ready && !in_doubt_ && may_be_used();
   }
 
+  /// What it has to answer next takes long.
+  [[nodiscard]] bool is_held_up() const noexcept;
+
   /// No connection, and none is tried at present; or the node does not answer.
-  [[nodiscard]] bool is_down() const noexcept {
-    return state_ == State::closed || !context_.breaker.is_closed();
-  }
+  [[nodiscard]] bool is_down() const noexcept { return state_ == State::closed || !may_be_used(); }
   [[nodiscard]] bool is_closed() const noexcept { return state_ == State::closed; }
 
   /// In on_doubt(): there was a connection, and not only an attempt to make one.
@@ -315,6 +318,12 @@ class Lane final : public Pollable {
   /// The next attempt need not wait.
   void forgive() noexcept { retry_at_us_ = 0; }
 
+  /// Its failures are the node's. A script that takes long says nothing of that, clients' own connections end
+  /// with those clients or with their rights, and without a replica nothing is missing.
+  [[nodiscard]] bool speaks_for_node() const noexcept {
+    return is_own() && !purpose_.is_private && !purpose_.is_reader && purpose_.scripts == 0;
+  }
+
   /// Of Larder's own user.
   [[nodiscard]] bool is_own() const noexcept { return purpose_.user == nullptr && !purpose_.is_door; }
 
@@ -327,7 +336,7 @@ class Lane final : public Pollable {
   enum class State : std::uint8_t { closed, resolving, connecting, securing, greeting, ready };
 
   [[nodiscard]] const void* order() const noexcept {
-    const void* const shared = context_.orders.of(purpose_.protocol, purpose_.db);
+    const void* const shared = context_.orders.of(purpose_.protocol, purpose_.db, purpose_.scripts);
     return shared != nullptr && !purpose_.is_private ? shared : this;
   }
 
@@ -358,9 +367,7 @@ class Lane final : public Pollable {
   void cut(std::string why, LaneOwner::Fate fate);
   void lose(std::string problem, LaneOwner::Fate fate = LaneOwner::Fate::unknown);
   void fail_all(LaneOwner::Fate fate);
-  [[nodiscard]] bool speaks_for_node() const noexcept {
-    return is_own() && !purpose_.is_private && !purpose_.is_reader;
-  }
+  [[nodiscard]] bool may_be_used() const noexcept { return context_.breaker.is_closed() || purpose_.kills; }
   void tell_of_loss(bool was_up);
   void count_success();
   void count_failure();

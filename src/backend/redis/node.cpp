@@ -24,20 +24,35 @@ Lane& Node::usual_lane() {
   return lane(context_.worker.caching ? Protocol::resp3 : Protocol::resp2, static_cast<int>(address_.db));
 }
 
-Lane& Node::lane(Protocol protocol, int db, const UpstreamUser* user) {
+Lane& Node::lane(Protocol protocol, int db, const UpstreamUser* user, int scripts) {
   Lanes& lanes = user == nullptr ? lanes_ : guests_[user];
-  const std::size_t index = static_cast<std::size_t>(db) * 2 + (protocol == Protocol::resp3 ? 1 : 0);
+  const int kind = db * 2 + (protocol == Protocol::resp3 ? 1 : 0);
+  const auto index = static_cast<std::size_t>(kind * (1 + kScriptLanes) + scripts);
   if (index >= lanes.size()) lanes.resize(index + 1);
   std::unique_ptr<Lane>& lane = lanes[index];
   if (lane == nullptr) {
-    const bool tracking = context_.worker.caching && protocol == Protocol::resp3 && user == nullptr;
+    const bool tracking =
+        context_.worker.caching && protocol == Protocol::resp3 && user == nullptr && scripts == 0;
     const SourceId source = tracking ? context_.worker.keyspace.add_source() : 0;
     if (tracking) context_.health.add_source(label(), source);
     // Another user may not be allowed to ask for the role; the lanes of Larder's own look after that.
     const Standing needed = user == nullptr ? standing() : Standing::any;
-    lane = std::make_unique<Lane>(context_, Lane::Purpose{protocol, db, tracking, source, needed, user});
+    lane = std::make_unique<Lane>(context_, Lane::Purpose{.protocol = protocol,
+                                                          .db = db,
+                                                          .tracking = tracking,
+                                                          .source = source,
+                                                          .standing = needed,
+                                                          .user = user,
+                                                          .scripts = scripts});
   }
   return *lane;
+}
+
+/// The first one on which no script takes long.
+Lane& Node::lane_for_scripts(Protocol protocol, int db, const UpstreamUser* user) {
+  int number = 1;
+  while (number < kScriptLanes && lane(protocol, db, user, number).is_held_up()) ++number;
+  return lane(protocol, db, user, number);
 }
 
 Lane* Node::find_reader(Protocol protocol, int db) {
@@ -96,6 +111,16 @@ void Node::for_each_lane(Visit visit) const {
 std::unique_ptr<Lane> Node::make_private_lane(Protocol protocol, int db, const UpstreamUser* user) const {
   return std::make_unique<Lane>(context_,
                                 Lane::Purpose{protocol, db, false, 0, standing(), user, false, true});
+}
+
+std::unique_ptr<Lane> Node::make_killing_lane(const UpstreamUser* user) const {
+  return std::make_unique<Lane>(context_, Lane::Purpose{.protocol = Protocol::resp2,
+                                                        .db = 0,
+                                                        .tracking = false,
+                                                        .source = 0,
+                                                        .user = user,
+                                                        .is_private = true,
+                                                        .kills = true});
 }
 
 void Node::tick(std::int64_t now_us) {

@@ -21,8 +21,8 @@ class Node final {
   Node(const NodeContext& context, config::RedisAddress address, Health& health, const Orders& orders);
 
   /// The shared connection for requests in `protocol` on `db`. With L1 on, the RESP3 one hears of changes.
-  /// With a user it is that one's own.
-  Lane& lane(Protocol protocol, int db, const UpstreamUser* user = nullptr);
+  /// With a user it is that one's own. `scripts` numbers those that carry scripts only; they do not track.
+  Lane& lane(Protocol protocol, int db, const UpstreamUser* user = nullptr, int scripts = 0);
 
   /// The shared connection for a request of a client that speaks that protocol. Without L1 it speaks the
   /// client's; with L1, commands whose replies convert trivially share the tracked RESP3 lane, so that most
@@ -32,7 +32,12 @@ class Node final {
     const bool shares = user == nullptr && context_.worker.caching && route.scalar_reply;
     return lane(shares ? Protocol::resp3 : spoken, db, user);
   }
+
+  /// Scripts have connections of their own, so that one that takes long holds up nothing but scripts, and few
+  /// of those. But what they read for clients that track is heard of.
   Lane& lane_for(const Route& route, const Caller& caller) {
+    if (route.runs_script && caller.tracks == Caller::Tracks::nothing)
+      return lane_for_scripts(caller.protocol(), caller.db(), caller.acts_as.get());
     return lane_for(route, caller.protocol(), caller.db(), caller.acts_as.get());
   }
 
@@ -42,6 +47,9 @@ class Node final {
   /// A new connection for one client at a time.
   [[nodiscard]] std::unique_ptr<Lane> make_private_lane(Protocol protocol, int db,
                                                         const UpstreamUser* user) const;
+
+  /// The same for SCRIPT KILL.
+  [[nodiscard]] std::unique_ptr<Lane> make_killing_lane(const UpstreamUser* user) const;
 
   /// A connection to one of its replicas that works; null: there is none at present. A worker keeps to the
   /// same replica while that works, so that what its clients read does not go back in time.
@@ -94,8 +102,11 @@ class Node final {
   void close();
 
  private:
-  using Lanes = std::vector<std::unique_ptr<Lane>>;  ///< by protocol and database; null until used
+  /// By database, protocol and number of those for scripts; null until used.
+  using Lanes = std::vector<std::unique_ptr<Lane>>;
+  static constexpr int kScriptLanes = 4;
 
+  Lane& lane_for_scripts(Protocol protocol, int db, const UpstreamUser* user);
   Lane& lane_for_reads(Protocol protocol, int db);
   void tell_breaker() noexcept;
   [[nodiscard]] Standing standing() const noexcept;

@@ -18,12 +18,15 @@ PrivateLanes::~PrivateLanes() {
 }
 
 Lease* PrivateLanes::take(Node& node, Caller& caller, Protocol protocol, Lease::Use use) {
-  if (counts_.in_use.fetch_add(1, std::memory_order_relaxed) >= context_.options.private_connections) {
+  const bool kills = use == Lease::Use::killing;
+  const int in_use = counts_.in_use.fetch_add(1, std::memory_order_relaxed);
+  if (in_use >= context_.options.private_connections && !kills) {
     counts_.in_use.fetch_sub(1, std::memory_order_relaxed);
     return nullptr;
   }
   const std::shared_ptr<const UpstreamUser>& user = caller.acts_as;
-  std::unique_ptr<Lane> lane = user == nullptr ? take_idle(node, protocol, caller.db()) : nullptr;
+  std::unique_ptr<Lane> lane = kills ? node.make_killing_lane(user.get()) : nullptr;
+  if (lane == nullptr && user == nullptr) lane = take_idle(node, protocol, caller.db());
   if (lane == nullptr) lane = node.make_private_lane(protocol, caller.db(), user.get());
   Lease& lease = *leases_.emplace_back(
       std::make_unique<Lease>(Lease{std::move(lane), &node, &caller, use, caller.db(), protocol}));
@@ -84,7 +87,9 @@ void PrivateLanes::align(Lease& lease, int db, Protocol protocol) {
 
 void PrivateLanes::give_back(Lease& lease) {
   // Another user's is not kept: that one's rights may change, and nobody would notice.
-  if (!lease.lane->is_ready() || lease.user != nullptr || idle_.size() == kMostIdle) return close(lease);
+  if (!lease.lane->is_ready() || lease.user != nullptr || lease.use == Lease::Use::killing ||
+      idle_.size() == kMostIdle)
+    return close(lease);
   align(lease, lease.lane->purpose().db, lease.lane->purpose().protocol);
   Node* const node = lease.node;
   idle_.push_back({end(lease), node, steady_now_us()});
@@ -109,7 +114,8 @@ std::unique_ptr<Lane> PrivateLanes::end(Lease& lease) {
 }
 
 void PrivateLanes::abandon(const Caller& caller) {
-  for (const Lease::Use use : {Lease::Use::blocking, Lease::Use::watching, Lease::Use::subscribing})
+  for (const Lease::Use use :
+       {Lease::Use::blocking, Lease::Use::watching, Lease::Use::subscribing, Lease::Use::killing})
     while (Lease* lease = find(caller, use)) close(*lease);
 }
 

@@ -16,6 +16,7 @@ struct Lease {
     blocking,     ///< one command that waits
     watching,     ///< from WATCH to EXEC
     subscribing,  ///< from the first subscription to the end of the last one
+    killing,      ///< SCRIPT KILL
   };
 
   std::unique_ptr<Lane> lane;
@@ -49,7 +50,7 @@ class PrivateLanes {
       : context_(context), topology_(topology), counts_(counts) {}
   ~PrivateLanes();
 
-  /// Lends a connection in the caller's database; null when all are lent.
+  /// Lends a connection in the caller's database; null when all are lent (what kills is not counted).
   [[nodiscard]] Lease* take(Node& node, Caller& caller, Protocol protocol, Lease::Use use);
 
   /// The same for a request; null when it was answered with the reason.

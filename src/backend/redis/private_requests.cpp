@@ -23,6 +23,8 @@ std::optional<Step> PrivateRequests::take(const Request& request, const Route& r
   if (route.needs == Private::blocks || (route.needs == Private::may_block && asks_to_block(request)))
     return request.caller.pending() > 0 ? Step::hold
                                         : block_at(topology_.node_for(request, route), request, route);
+  if (route.needs == Private::kills)
+    return request.caller.pending() > 0 ? Step::hold : kill_at(topology_.any_node(), request, route);
   if (route.needs != Private::watches) return std::nullopt;
   return is(request, "watch") ? watch(request, route) : forget_watch(request, route);
 }
@@ -33,6 +35,13 @@ Step PrivateRequests::block_at(Node& node, const Request& request, const Route& 
   Lease* const lease = lanes_.lend(request, node, request.caller.protocol(), Lease::Use::blocking);
   if (lease == nullptr) return Step::done;
   request.caller.principal->holds.blocked = true;
+  send(request, route, *lease, request.caller.defer());
+  return Step::blocking;
+}
+
+Step PrivateRequests::kill_at(Node& node, const Request& request, const Route& route) {
+  Lease* const lease = lanes_.lend(request, node, request.caller.protocol(), Lease::Use::killing);
+  if (lease == nullptr) return Step::done;
   send(request, route, *lease, request.caller.defer());
   return Step::blocking;
 }
@@ -163,7 +172,7 @@ void PrivateRequests::answered(Lane& lane, const InFlight& entry, char reply_typ
   if (lease.use == Lease::Use::subscribing) return;
   const bool is_watch = lease.spec != nullptr && lease.spec->name == "watch";
   Bytes().swap(lease.raw);
-  if (lease.use == Lease::Use::blocking) {
+  if (lease.use == Lease::Use::blocking || lease.use == Lease::Use::killing) {
     Caller& caller = *lease.caller;
     lanes_.give_back(lease);
     caller.holds.blocked = lanes_.find(caller, Lease::Use::blocking) != nullptr;
@@ -177,7 +186,7 @@ void PrivateRequests::failed(Lane& lane) {
   if (lane.lease == nullptr) return;
   Lease& lease = *lane.lease;
   lease.lost = true;
-  if (lease.use == Lease::Use::blocking) {
+  if (lease.use == Lease::Use::blocking || lease.use == Lease::Use::killing) {
     Caller& caller = *lease.caller;
     lanes_.close(lease);
     caller.holds.blocked = lanes_.find(caller, Lease::Use::blocking) != nullptr;

@@ -28,6 +28,9 @@ class PrivateRequests {
   /// Runs a request that waits at that node. Before it all of its client's are answered.
   [[nodiscard]] Step block_at(Node& node, const Request& request, const Route& route);
 
+  /// Runs SCRIPT KILL or FUNCTION KILL at that node, past everything that waits for the script.
+  [[nodiscard]] Step kill_at(Node& node, const Request& request, const Route& route);
+
   /// True when the reply sends the request elsewhere, and so is not the client's.
   [[nodiscard]] bool redirects(Lane& lane, const InFlight& entry, const Reply& reply);
 

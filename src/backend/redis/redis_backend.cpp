@@ -306,6 +306,7 @@ void RedisBackend::tidy(const Request& request, const Route& route, Lane& lane) 
 
 Step RedisBackend::execute_at(const Request& request, const Route& route, Node& node) {
   if (route.needs == Private::blocks) return private_.block_at(node, request, route);
+  if (route.needs == Private::kills) return private_.kill_at(node, request, route);
   Lane& lane = node.lane_for(route, request.caller);
   if (const ByteView refusal = lane.refusal(); !refusal.empty()) {
     request.reply.error(refusal);
@@ -553,7 +554,7 @@ void RedisBackend::on_doubt(Lane& lane) {
   } else if (lane.lease != nullptr && lane.is_down()) {
     PrivateRequests::lost(lane);
   }
-  if (!lane.is_own() || lane.purpose().is_private || lane.purpose().is_reader) return;
+  if (!lane.speaks_for_node()) return;
   commands_known_ = false;  // it may come back as another version
   // It may also come back without what it was told last.
   if (topology_.is_cluster() && lane.had_connection()) tag_state_.directory.lose_master();
@@ -612,7 +613,7 @@ void RedisBackend::ask_about_tags(std::int64_t now_us) {
   const std::string records = TagGroup::of_database(tag_state_.prefix).records();
   topology_.for_each_node([&](const Node& node) {
     node.for_each_own_lane([&](Lane& lane) {
-      if (!lane.is_ready() || tag_state_.in_use(lane.purpose().db)) return;
+      if (!lane.is_ready() || !lane.speaks_for_node() || tag_state_.in_use(lane.purpose().db)) return;
       append_request(lane.output(), {"EXISTS", records});
       InFlight entry;
       entry.kind = InFlight::Kind::tagged;

@@ -197,7 +197,10 @@ void merge_replies(Spread spread, std::span<const Bytes> parts, std::span<const 
                    ReplyWriter& out) {
   if (spread == Spread::any_succeeds) {
     const auto success = std::ranges::find_if_not(parts, is_error);
-    return out.raw(success == parts.end() ? parts.front() : *success);
+    if (success != parts.end()) return out.raw(*success);
+    const auto idle = [](const Bytes& part) { return part.starts_with("-NOTBUSY "); };
+    const auto problem = std::ranges::find_if_not(parts, idle);
+    return out.raw(problem == parts.end() ? parts.front() : *problem);
   }
   if (const auto error = std::ranges::find_if(parts, is_error); error != parts.end()) return out.raw(*error);
   switch (spread) {

@@ -19,7 +19,7 @@ enum class Spread : std::uint8_t {
   sum,
   least,
   all_agree,     ///< any one reply, if none is an error
-  any_succeeds,  ///< the first one that is no error
+  any_succeeds,  ///< of SCRIPT KILL: the first one that is no error, or says more than that nothing runs
   every_flag,    ///< an array of flags: set where all are
   concatenate,   ///< the elements of all arrays
   pick,          ///< one of those that are not null
