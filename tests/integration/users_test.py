@@ -165,6 +165,26 @@ def test_the_user_of_the_url_shares_l1(lab):
     assert client.value("ACL", "WHOAMI") == b"larder"
 
 
+def test_renames_where_larder_may_run_no_scripts(lab):
+    """No key has tags there, so Redis' own commands do."""
+    forbidden = lab.redis("--rename-command", "EVAL", "")
+    narrow = lab.redis()
+    with narrow.connect() as direct:
+        direct.call("ACL", "SETUSER", "narrow", "on", ">pw", "~app:*", "&*", "+@all")
+    narrow.url = narrow.url.replace("://", "://narrow:pw@")
+    for behind in (forbidden, narrow):
+        larder = lab.larder("redis", behind)
+        with larder.connect() as client:
+            wait_until(lambda: client.call("SET", "app:1", "v") == b"+OK\r\n" and
+                       client.call("RENAME", "app:1", "app:2") == b"+OK\r\n", 10, "a key to be renamed")
+            assert client.call("COPY", "app:2", "app:3") == client.call("RENAMENX", "app:3", "app:4") == b":1\r\n"
+            assert client.call("MOVE", "app:4", "1") == b":1\r\n"
+            assert client.call("SET", "app:5", "v", "TAGS", "1", "t").startswith(b"-ERR no key can have tags here")
+            client.call("MULTI")
+            assert client.call("TAGADD", "app:2", "t").startswith(b"-ERR no key can have tags here")
+            assert client.call("EXEC").startswith(b"-EXECABORT")
+
+
 def test_order_around_a_login(lab):
     """P1 and rights in one pipeline: what stands before AUTH is done as before it, what stands behind it as after."""
     behind = lab.redis()

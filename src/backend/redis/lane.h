@@ -34,8 +34,7 @@ struct InFlight {
     many_fill,     ///< PTTLs and MGET of many-flight `index`
     topology,      ///< CLUSTER SLOTS
     login,         ///< AUTH of login `index`
-    script,        ///< SCRIPT LOAD of one of tag_scripts.h
-    tagged,        ///< whether database `index` has the bookkeeping of tags
+    tagged,        ///< whether database `index` has the bookkeeping of tags, or scripts are refused
     subscription,  ///< the Subscription `index`: a push for each of its names, or one error
     pong,          ///< PING of a subscriber
     ping,          ///< on a tracked lane the question of swap_watch.h

@@ -148,7 +148,7 @@ void RedisBackend::append_read_keys(const Request& request, std::vector<KeyRef>&
 bool RedisBackend::may_queue(const Request& request) {
   const Route route = commands_.route(request);
   return !KnownCommands::bars(request, route) && !commands_.refuses(request) &&
-         cluster_.may_queue(request, route);
+         cluster_.may_queue(request, route) && may_tag(request, route);
 }
 
 /// It is not one request to Redis.
@@ -158,10 +158,16 @@ bool RedisBackend::is_swept(const Route& route) const noexcept {
 
 /// False: the reason was appended to the reply.
 bool RedisBackend::may_tag(const Request& request, const Route& route) {
-  if (route.tags == TagRole::none) return true;
-  const Result<void> checked = check_tag_words(*request.spec, request.argv);
-  if (checked) return true;
-  append_error(request.reply, checked.error());
+  if (request.spec == nullptr || route.tags == TagRole::none) return true;
+  if (const Result<void> checked = check_tag_words(*request.spec, request.argv); !checked) {
+    append_error(request.reply, checked.error());
+    return false;
+  }
+  const bool gives_tags =
+      route.tags == TagRole::adds || (route.tags == TagRole::sets && tag_requests_.replaces(request, route));
+  if (!gives_tags || !tag_state_.scripts_refused.load(std::memory_order_relaxed)) return true;
+  request.reply.error(
+      "ERR no key can have tags here: Redis lets Larder run no scripts over what is known of them");
   return false;
 }
 
@@ -286,7 +292,7 @@ bool RedisBackend::joins_batch(const Request& request, const Route& route, Lane&
 
 void RedisBackend::teach_tag_scripts(Lane& lane) {
   InFlight load;
-  load.kind = InFlight::Kind::script;
+  load.kind = InFlight::Kind::upkeep;
   for (const LoadedScript& script : tag_scripts()) {
     append_request(lane.output(), {"SCRIPT", "LOAD", script.body});
     lane.expect(load);
@@ -392,11 +398,11 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
       });
     case InFlight::Kind::upkeep:
       return;
-    case InFlight::Kind::script:
-      if (lane.is_own()) tag_state_.scripts_refused.store(reply.type == '-', std::memory_order_relaxed);
-      return;
     case InFlight::Kind::tagged:
       if (reply.bytes == ":1\r\n") tag_state_.use(static_cast<int>(entry.index));
+      tag_state_.scripts_refused.store(
+          is_about_rights(reply.bytes) || reply.bytes.starts_with("-ERR unknown command"),
+          std::memory_order_relaxed);
       return;
     case InFlight::Kind::unblock:
       return private_.unblocked(entry, reply.bytes);
@@ -606,19 +612,20 @@ void RedisBackend::tick() {
   ask_about_tags(now_us);
 }
 
-/// Other Larders may have begun to use tags.
+/// Other Larders may have begun to use tags. A script asks, to learn whether Larder's own user may run any
+/// there. In a cluster that is all there is to learn.
 void RedisBackend::ask_about_tags(std::int64_t now_us) {
-  if (now_us < asked_about_tags_us_ + kAskAboutTagsUs || topology_.is_cluster()) return;
-  asked_about_tags_us_ = now_us;
+  if (now_us < asked_about_tags_us_ + kAskAboutTagsUs) return;
   const std::string records = TagGroup::of_database(tag_state_.prefix).records();
   topology_.for_each_node([&](const Node& node) {
     node.for_each_own_lane([&](Lane& lane) {
       if (!lane.is_ready() || !lane.speaks_for_node() || tag_state_.in_use(lane.purpose().db)) return;
-      append_request(lane.output(), {"EXISTS", records});
+      append_request(lane.output(), {"EVAL", "return redis.call('EXISTS', KEYS[1])", "1", records});
       InFlight entry;
       entry.kind = InFlight::Kind::tagged;
       entry.index = static_cast<std::uint32_t>(lane.purpose().db);
       lane.expect(entry);
+      asked_about_tags_us_ = now_us;
     });
   });
 }

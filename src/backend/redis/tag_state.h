@@ -20,7 +20,7 @@ struct TagState {
   PendingInvalidations pending;
   TagDirectory directory;  ///< in a cluster
 
-  std::atomic<bool> scripts_refused{false};  ///< Redis gives Larder's own user no right to load them
+  std::atomic<bool> scripts_refused{false};  ///< Redis lets Larder's own user not run them
 
   // Counted seldom.
   std::atomic<std::uint64_t> dropped{0};  ///< keys, by TAGINVALIDATE
