@@ -163,8 +163,9 @@ class Keyspace {
   std::uint64_t scan_tagged(int db, const TagQuery& query, std::uint64_t cursor, std::size_t count,
                             UnixMs now_ms, FunctionRef<void(ByteView key)> visit);
 
-  /// Frees every record that the query means and that was written before the call, one shard after the other;
-  /// returns how many of them were live.
+  class Invalidation;
+
+  /// All steps of an Invalidation at once; returns how many records were live.
   std::uint64_t invalidate(int db, const TagQuery& query, UnixMs now_ms);
 
   /// A live key picked at random (uniform over the hash space); false when the database is empty.
@@ -200,6 +201,7 @@ class Keyspace {
   }
   /// SWAPDB exchanges two entries of the map with all shards locked; reading it needs one lock.
   [[nodiscard]] int physical(int db) const noexcept { return physical_db_[static_cast<std::size_t>(db)]; }
+  [[nodiscard]] int place_of(int db) const;
   [[nodiscard]] std::uint64_t share() const noexcept { return budget_bytes_ >> shard_bits_; }
   [[nodiscard]] std::vector<std::unique_lock<std::recursive_mutex>> lock_all() const;
 
@@ -249,6 +251,29 @@ class Keyspace {
   std::atomic<std::size_t> evict_position_{0};
   RunningInvalidations invalidations_;
   std::jthread reaper_;
+};
+
+/// Frees every record that a query means and that was written before it began, in steps; what is written
+/// meanwhile may be freed or not.
+///
+/// Thread: one at a time; others may do anything between two steps, and RENAME and COPY know of it.
+class Keyspace::Invalidation {
+ public:
+  Invalidation(Keyspace& keyspace, int db, TagQuery query);
+
+  /// Frees a thousand records or the rest; no lock is held for longer. True: none is left.
+  [[nodiscard]] bool step(UnixMs now_ms);
+
+  /// How many of those that are freed were not expired.
+  [[nodiscard]] std::uint64_t live() const noexcept { return live_; }
+
+ private:
+  Keyspace& keyspace_;
+  const TagQuery query_;
+  const int place_;  ///< SWAPDB leaves records where they are
+  const RunningInvalidations::Entry running_;
+  std::size_t shard_ = 0;
+  std::uint64_t live_ = 0;
 };
 
 /// Locks the shards of `keys`, in shard order, for as long as it lives.

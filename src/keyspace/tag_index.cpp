@@ -172,34 +172,34 @@ bool TagIndex::are_tags_of(const TaggedKey& key, const TagSet& tags) noexcept {
 }
 
 template <class Visit>
-void TagIndex::for_each_below(const Tag& tag, const Visit& visit) {
-  for (const Tag* below = tag.first_below; below != nullptr; below = below->next) {
-    visit(*below);
-    for_each_below(*below, visit);
-  }
+bool TagIndex::for_each_below(const Tag& tag, const Visit& visit) {
+  for (const Tag* below = tag.first_below; below != nullptr; below = below->next)
+    if (!visit(*below) || !for_each_below(*below, visit)) return false;
+  return true;
 }
 
-std::vector<Record*> TagIndex::find(const TagQuery& query) const {
+TagIndex::Found TagIndex::find(const TagQuery& query, std::size_t most) const {
+  const bool needs_all = query.need == TagQuery::Need::all;
   std::vector<TaggedKey*> keys;
-  const auto collect = [&keys](const Tag& tag) {
-    for (const TaggedKey::Link* link = tag.first; link != nullptr; link = link->next)
+  const auto has_room = [&] { return needs_all || keys.size() < most; };
+  const auto collect = [&](const Tag& tag) {
+    for (const TaggedKey::Link* link = tag.first; link != nullptr && has_room(); link = link->next)
       keys.push_back(link->key);
+    return has_room();
   };
   // Of keys that need all tags, those that carry the first one are the candidates.
-  const std::size_t starting_points = query.need == TagQuery::Need::all ? 1 : query.tags.size();
-  for (std::size_t i = 0; i < starting_points; ++i) {
+  const std::size_t starting_points = needs_all ? 1 : query.tags.size();
+  for (std::size_t i = 0; i < starting_points && has_room(); ++i) {
     const auto tag = tags_.find(ByteView(query.tags[i]));
-    if (tag == tags_.end()) continue;
-    collect(**tag);
+    if (tag == tags_.end() || !collect(**tag)) continue;
     if (query.reach == TagQuery::Reach::below) for_each_below(**tag, collect);
   }
+  Found found{.records = {}, .is_all = has_room()};
   std::ranges::sort(keys);
   keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
-
-  std::vector<Record*> records;
   for (const TaggedKey* key : keys)
-    if (query.need == TagQuery::Need::any || query.matches(tags_of(*key))) records.push_back(key->record);
-  return records;
+    if (!needs_all || query.matches(tags_of(*key))) found.records.push_back(key->record);
+  return found;
 }
 
 }  // namespace larder

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_set.hpp>
@@ -38,8 +40,14 @@ class TagIndex {
   [[nodiscard]] static TagSet tags_of(const TaggedKey& key);
   [[nodiscard]] static bool are_tags_of(const TaggedKey& key, const TagSet& tags) noexcept;
 
-  /// The records that a query means, each once, in no order. Life: until the next change of the shard.
-  [[nodiscard]] std::vector<Record*> find(const TagQuery& query) const;
+  struct Found {
+    std::vector<Record*> records;  ///< each once, in no order; until the next change of the shard
+    bool is_all;
+  };
+
+  /// The records that a query means; of one that needs any of its tags, `most` at most.
+  [[nodiscard]] Found find(const TagQuery& query,
+                           std::size_t most = std::numeric_limits<std::size_t>::max()) const;
 
   /// Bytes of heap.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
@@ -62,8 +70,9 @@ class TagIndex {
     bool operator()(const Tag* one, const Tag* other) const noexcept { return one == other; }
   };
 
+  /// As long as `visit` says so; false: it has stopped.
   template <class Visit>
-  static void for_each_below(const Tag& tag, const Visit& visit);
+  static bool for_each_below(const Tag& tag, const Visit& visit);
   Tag& tag_named(ByteView name);
   void forget_if_unused(Tag* tag) noexcept;
 

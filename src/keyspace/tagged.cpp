@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "keyspace/keyspace.h"
 #include "keyspace/shard.h"
@@ -11,7 +12,8 @@ std::uint64_t Keyspace::count_tagged(int db, const TagQuery& query, UnixMs now_m
   std::uint64_t count = 0;
   for (const auto& shard : shards_) {
     const std::lock_guard lock(shard->mutex);
-    for (const Record* record : shard->tags(physical(db)).find(query)) count += !record->is_expired(now_ms);
+    for (const Record* record : shard->tags(physical(db)).find(query).records)
+      count += !record->is_expired(now_ms);
   }
   return count;
 }
@@ -28,7 +30,7 @@ std::uint64_t Keyspace::scan_tagged(int db, const TagQuery& query, std::uint64_t
     Shard& shard = *shards_[index];
     const std::lock_guard lock(shard.mutex);
     found.clear();
-    for (const Record* record : shard.tags(physical(db)).find(query))
+    for (const Record* record : shard.tags(physical(db)).find(query).records)
       if (shard.hash_of(*record) >= hash) found.push_back({shard.hash_of(*record), record});
     std::ranges::sort(found, {}, &Found::hash);
     for (std::size_t i = 0; i < found.size(); ++i) {
@@ -44,21 +46,38 @@ std::uint64_t Keyspace::scan_tagged(int db, const TagQuery& query, std::uint64_t
 }
 
 std::uint64_t Keyspace::invalidate(int db, const TagQuery& query, UnixMs now_ms) {
-  const int place = [&] {
-    const std::lock_guard lock(shards_.front()->mutex);
-    return physical(db);
-  }();
-  const RunningInvalidations::Entry running(invalidations_, place, query);
-  std::uint64_t live = 0;
-  for (const auto& shard : shards_) {
-    const std::lock_guard lock(shard->mutex);
-    for (Record* record : shard->tags(place).find(query)) {
-      live += !record->is_expired(now_ms);
-      shard->counters.invalidations.add();
-      shard->drop(*record, shard->hash_of(*record));
-    }
+  Invalidation invalidation(*this, db, query);
+  while (!invalidation.step(now_ms)) {
   }
-  return live;
+  return invalidation.live();
+}
+
+Keyspace::Invalidation::Invalidation(Keyspace& keyspace, int db, TagQuery query)
+    : keyspace_(keyspace),
+      query_(std::move(query)),
+      place_(keyspace.place_of(db)),
+      running_(keyspace.invalidations_, place_, query_) {}
+
+bool Keyspace::Invalidation::step(UnixMs now_ms) {
+  constexpr std::size_t kMost = 1000;
+  for (std::size_t dropped = 0; shard_ < keyspace_.shards_.size() && dropped < kMost;) {
+    Shard& shard = *keyspace_.shards_[shard_];
+    const std::lock_guard lock(shard.mutex);
+    const auto [records, is_all] = shard.tags(place_).find(query_, kMost);
+    for (Record* record : records) {
+      live_ += !record->is_expired(now_ms);
+      shard.counters.invalidations.add();
+      shard.drop(*record, shard.hash_of(*record));
+    }
+    dropped += records.size();
+    shard_ += is_all;
+  }
+  return shard_ == keyspace_.shards_.size();
+}
+
+int Keyspace::place_of(int db) const {
+  const std::lock_guard lock(shards_.front()->mutex);
+  return physical(db);
 }
 
 }  // namespace larder

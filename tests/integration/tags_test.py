@@ -391,6 +391,24 @@ def test_async_in_a_transaction_is_done_at_its_place(lab, backend):
         assert client.value("EXISTS", "{a}1", "{a}2") == 1 and client.value("TAGINVALIDATE", "t") == 1
 
 
+def test_a_long_invalidation_in_memory_lets_others_on(lab):
+    """... on the same worker, but for what its own client has sent behind it, which is not meant."""
+    larder, keys = lab.larder("memory", workers=1), 100_000
+    with larder.connect() as client, larder.connect() as other:
+        for round_ in range(5):
+            client.pipeline([("SET", f"k{n}", "v", "TAGS", 1, "t") for n in range(keys)])
+            for words in (("TAGINVALIDATE", "t"), ("SET", "k0", "new", "TAGS", 1, "t")):
+                client.send(*words)
+            seen = {other.value("DBSIZE")}
+            while min(seen) > 1:
+                seen.add(other.value("DBSIZE"))
+            assert client.read() == b":%d\r\n" % keys and client.read() == b"+OK\r\n"
+            assert client.value("GET", "k0") == b"new" and client.value("TAGINVALIDATE", "t") == 1
+            if [size for size in seen if 1 < size < keys]:
+                return
+    raise AssertionError("nobody was served while keys were deleted")
+
+
 @on_backends("memory", "postgres", "redis", "cluster")
 def test_wrong_words_about_tags_are_told_alike_and_not_queued(lab, backend):
     integer, syntax = b"-ERR value is not an integer or out of range\r\n", b"-ERR syntax error\r\n"

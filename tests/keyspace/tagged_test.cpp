@@ -192,6 +192,30 @@ TEST_CASE("tagged: random changes leave the index as a simple model has it") {
   }
 }
 
+TEST_CASE("tagged: an invalidation goes in steps, between which nothing escapes and nobody has to wait") {
+  Keyspace keyspace(roomy());
+  constexpr int kNames = 5000;
+  for (int i = 0; i < kNames; ++i)
+    put(keyspace, "n" + std::to_string(i), "v", {"a", i % 2 == 0 ? "b:x" : "c"});
+  Keyspace::Invalidation invalidation(keyspace, 0, {.tags = {"a", "b", "c"}});
+  for (int step = 0;; ++step) {
+    const bool is_over = invalidation.step(kNow);
+    CHECK(invalidation.live() >= static_cast<std::uint64_t>(is_over ? kNames - step : 1));
+    if (is_over) break;
+    CHECK(invalidation.live() <= 2000U * static_cast<unsigned>(step + 1));
+    // One that is left, renamed.
+    Bytes from;
+    keyspace.scan_tagged(0, {.tags = {"a"}}, 0, 1, kNow, [&](ByteView key) { from = key; });
+    const Bytes to = "renamed" + std::to_string(step);
+    const std::vector<KeyRef> keys = {{0, from}, {0, to}};
+    Keyspace::Locked records(keyspace, keys, kNow);
+    records.put(keys[1], "v", kNoExpiry);
+    records.carry_tags(keys[0], keys[1]);
+    records.erase(keys[0]);
+  }
+  CHECK(keyspace.size(0) == 0);
+}
+
 TEST_CASE("tagged: no record escapes an invalidation by being renamed while it runs") {
   Keyspace keyspace(roomy());
   constexpr int kNames = 400;  // over all shards

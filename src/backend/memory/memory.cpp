@@ -1,16 +1,25 @@
+#include <memory>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
 #include "backend/block.h"
 #include "backend/memory/make_tier.h"
 #include "backend/memory/watches.h"
 #include "command/error_reply.h"
 #include "command/keyspace_wide.h"
+#include "command/tags.h"
+#include "io/poller.h"
 
 namespace larder::memory {
 namespace {
 
 /// Runs every command at once, on the locked shards of its keys, and a transaction on those of all its keys.
+/// TAGINVALIDATE of many keys goes in steps, between which other clients are served.
 class MemoryBackend final : public Backend {
  public:
-  explicit MemoryBackend(Keyspace& keyspace) : keyspace_(keyspace), watches_(keyspace) {}
+  MemoryBackend(Keyspace& keyspace, boost::asio::io_context& io, Poller& poller)
+      : keyspace_(keyspace), watches_(keyspace), io_(io), poller_(poller) {}
 
   Step execute(const Request& request) override {
     const CommandSpec& spec = *request.spec;
@@ -20,6 +29,8 @@ class MemoryBackend final : public Backend {
       run_of_transactions(request);
     else if (refuses(spec))
       append_error(request.reply, Errc::out_of_memory);
+    else if (spec.name == "taginvalidate")
+      return invalidate(request);
     else
       run(request);
     return Step::done;
@@ -65,10 +76,55 @@ class MemoryBackend final : public Backend {
 
   void run_block(const Request& exec);
 
+  /// A TAGINVALIDATE that is under way.
+  struct Sweep {
+    Keyspace::Invalidation invalidation;
+    UnixMs now_ms;
+    Caller& caller;
+    Ticket ticket = 0;
+  };
+  Step invalidate(const Request& request);
+  void go_on(std::unique_ptr<Sweep> sweep);
+  void go_on_soon(std::unique_ptr<Sweep> sweep);
+
   Keyspace& keyspace_;
   Watches watches_;
+  boost::asio::io_context& io_;
+  Poller& poller_;
   std::vector<KeyRef> keys_;  ///< of the command being run; kept for its allocation
 };
+
+/// What its client has sent behind it waits: it must not be taken for what was there before. ASYNC changes
+/// nothing, the sweep would be as far by the time it was handed on.
+Step MemoryBackend::invalidate(const Request& request) {
+  Result<InvalidateArguments> arguments = parse_taginvalidate(request.argv);
+  if (!arguments) {
+    append_error(request.reply, arguments.error());
+    return Step::done;
+  }
+  std::unique_ptr<Sweep> sweep(new Sweep{
+      {keyspace_, request.caller.db(), std::move(arguments->query)}, request.now_ms, request.caller});
+  if (sweep->invalidation.step(sweep->now_ms)) {
+    request.reply.integer(static_cast<std::int64_t>(sweep->invalidation.live()));
+    return Step::done;
+  }
+  sweep->ticket = request.caller.defer();
+  go_on_soon(std::move(sweep));
+  return Step::blocking;
+}
+
+void MemoryBackend::go_on_soon(std::unique_ptr<Sweep> sweep) {
+  boost::asio::post(io_, [this, sweep = std::move(sweep)]() mutable { go_on(std::move(sweep)); });
+  poller_.interrupt();
+}
+
+void MemoryBackend::go_on(std::unique_ptr<Sweep> sweep) {
+  if (!sweep->invalidation.step(sweep->now_ms)) return go_on_soon(std::move(sweep));
+  Caller& caller = sweep->caller;
+  caller.reply_to(sweep->ticket).integer(static_cast<std::int64_t>(sweep->invalidation.live()));
+  caller.is_heard_of = true;
+  caller.finish(sweep->ticket);
+}
 
 void MemoryBackend::run_block(const Request& exec) {
   std::size_t count = 0;
@@ -113,8 +169,8 @@ class MemoryTier final : public Tier {
  public:
   explicit MemoryTier(Keyspace& keyspace) : keyspace_(keyspace) {}
 
-  std::unique_ptr<Backend> make_backend(boost::asio::io_context&, Poller&) override {
-    return std::make_unique<MemoryBackend>(keyspace_);
+  std::unique_ptr<Backend> make_backend(boost::asio::io_context& io, Poller& poller) override {
+    return std::make_unique<MemoryBackend>(keyspace_, io, poller);
   }
   BackendReport report() const override { return {}; }
   void reset_statistics() override {}
