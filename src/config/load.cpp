@@ -41,8 +41,8 @@ void assign(Settings& settings, const Key& key, const std::string& text, Origin 
 
 // --- the file
 
-std::string_view type_name(TomlType type) {
-  switch (type) {
+std::string_view type_name(const FileEntry& entry) {
+  switch (entry.type) {
     case TomlType::string:
       return "a string";
     case TomlType::integer:
@@ -54,7 +54,7 @@ std::string_view type_name(TomlType type) {
     case TomlType::other:
       break;
   }
-  return "of another type";
+  return entry.text;
 }
 
 std::string known_names(std::string_view section) {
@@ -88,9 +88,9 @@ void apply_entry(Settings& settings, const FileEntry& entry, const std::string& 
   if (settings.origins.contains(entry.key))
     throw ConfigError(fmt::format("{}: {} is given twice", place, entry.key));
   if (std::ranges::count(key->types, entry.type) == 0) {
-    throw ConfigError(fmt::format("{} is {}; it must be {}{}", name_of(key->name, origin),
-                                  type_name(entry.type), key->allowed,
-                                  key->types.front() == TomlType::string ? ", in quotes" : ""));
+    const bool needs_quotes = key->types == std::vector{TomlType::string};
+    throw ConfigError(fmt::format("{} is {}; it must be {}{}", name_of(key->name, origin), type_name(entry),
+                                  key->allowed, needs_quotes ? ", in quotes" : ""));
   }
   assign(settings, *key, entry.text, origin);
 }

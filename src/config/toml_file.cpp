@@ -14,6 +14,12 @@ std::string joined(const toml::array& array) {
   return fmt::format("{}", fmt::join(parts, ","));
 }
 
+std::string_view describe_other(const toml::node& node) {
+  if (node.is_floating_point()) return "a decimal number";
+  if (node.is_array()) return "an array with other things than strings";
+  return node.is_table() ? "a table" : "a date or time";
+}
+
 FileEntry entry_of(std::string key, const toml::node& node) {
   FileEntry entry{
       .key = std::move(key), .text = {}, .type = TomlType::other, .line = node.source().begin.line};
@@ -30,6 +36,8 @@ FileEntry entry_of(std::string key, const toml::node& node) {
              array && (array->empty() || array->is_homogeneous<std::string>())) {
     entry.type = TomlType::array;
     entry.text = joined(*array);
+  } else {
+    entry.text = describe_other(node);
   }
   return entry;
 }

@@ -10,8 +10,9 @@ namespace larder::config {
 
 /// One "key = value" of a TOML file.
 struct FileEntry {
-  std::string key;   // full name, '-' already turned into '_': redis.conf's spelling works as well
-  std::string text;  // what a flag would say; the elements of an array of strings are joined by ','
+  std::string key;  // full name, '-' already turned into '_': redis.conf's spelling works as well
+  // What a flag would say; the elements of an array of strings are joined by ','. Of another type: which.
+  std::string text;
   TomlType type = TomlType::other;
   unsigned line = 0;
 };

@@ -41,10 +41,10 @@ TEST_CASE("toml file: an entry has full name, text, type and line") {
   check("server.max_clients", "16", TomlType::integer, 4);
   check("server.bind", "127.0.0.1,::1", TomlType::array, 5);
   check("server.none", "", TomlType::array, 6);
-  check("server.mixed", "", TomlType::other, 7);
-  check("server.share", "", TomlType::other, 8);
+  check("server.mixed", "an array with other things than strings", TomlType::other, 7);
+  check("server.share", "a decimal number", TomlType::other, 8);
   check("server.deep.yes", "true", TomlType::boolean, 10);
-  check("empty", "", TomlType::other, 11);
+  check("empty", "a table", TomlType::other, 11);
 }
 
 TEST_CASE("toml file: what is not TOML is an error with file and line") {
