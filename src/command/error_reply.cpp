@@ -127,6 +127,11 @@ void append_unknown_subcommand(ReplyWriter& reply, ByteView container, ByteView 
                           upper_case(container)));
 }
 
+void append_subcommand_syntax(ReplyWriter& reply, std::span<const ByteView> argv) {
+  reply.error(fmt::format("ERR unknown subcommand or wrong number of arguments for '{}'. Try {} HELP.",
+                          as_c_string(argv[1], kQuotedBytes), upper_case(argv[0])));
+}
+
 void append_wrong_arity(ReplyWriter& reply, ByteView name) {
   reply.error(fmt::format("ERR wrong number of arguments for '{}' command", name));
 }

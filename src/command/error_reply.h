@@ -26,6 +26,9 @@ void append_unknown_command(ReplyWriter& reply, std::span<const ByteView> argv);
 
 void append_unknown_subcommand(ReplyWriter& reply, ByteView container, ByteView subcommand);
 
+/// Of a subcommand whose arity allows more arguments than it takes.
+void append_subcommand_syntax(ReplyWriter& reply, std::span<const ByteView> argv);
+
 /// `name` is the row's: lower case, `container|subcommand` for a subcommand.
 void append_wrong_arity(ReplyWriter& reply, ByteView name);
 

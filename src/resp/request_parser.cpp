@@ -94,7 +94,7 @@ bool take_quoted(ByteView text, std::size_t& i, Bytes& word) {
   for (; i < text.size(); ++i) {
     if (text[i] == quote) {
       ++i;
-      return i == text.size() || is_space(text[i]);
+      return i == text.size() || is_space(text[i]);  // any, also one that does not end a bare word
     }
     if (quote == '"' && text[i] == '\\' && i + 1 < text.size())
       word.push_back(unescape(text, i));
@@ -106,14 +106,19 @@ bool take_quoted(ByteView text, std::size_t& i, Bytes& word) {
   return false;
 }
 
+/// What ends a word without quotes. Between words there may be any space.
+bool ends_word(char c) noexcept {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /// Splits an inline line into words, quotes and escapes as Redis' sdssplitargs. False: unbalanced quotes.
 bool split_words(ByteView line, std::vector<Bytes>& words) {
   std::size_t i = 0;
   for (;;) {
     while (i < line.size() && is_space(line[i])) ++i;
-    if (i >= line.size() || line[i] == '\0') return true;
+    if (i >= line.size()) return true;
     Bytes& word = words.emplace_back();
-    while (i < line.size() && !is_space(line[i]) && line[i] != '\0') {
+    while (i < line.size() && !ends_word(line[i])) {
       if (line[i] == '"' || line[i] == '\'') {
         if (!take_quoted(line, i, word)) return false;
         break;
@@ -231,8 +236,10 @@ Result<bool> RequestParser::parse_bulk(ByteView input, const RequestLimits& limi
 }
 
 Result<RequestParser::Status> RequestParser::parse_inline(ByteView input) {
-  const std::size_t newline = input.find('\n');
-  if (newline == ByteView::npos) {
+  // Redis looks with strchr(): behind a zero byte it finds nothing.
+  constexpr ByteView kStops("\n\0", 2);
+  const std::size_t newline = input.find_first_of(kStops);
+  if (newline == ByteView::npos || input[newline] == '\0') {
     if (input.size() > kMaxHeader) return Errc::inline_too_long;
     return Status::need_more;
   }

@@ -31,6 +31,12 @@ void Accounting::record_alone(const Request& request, ByteView reply) {
   if (worker.is_slow(took_us)) worker.log_slow(session_, request.argv, {.l1_us = took_us});
 }
 
+void Accounting::refused(const Request& request, ByteView reply) {
+  WorkerStatistics& statistics = session_.worker().statistics();
+  if (request.spec != nullptr) statistics.of(*request.spec).rejected.add();
+  if (reply.starts_with('-')) statistics.errors.record(reply);
+}
+
 void Accounting::close() {
   if (quick_count_ == 0) return;
   session_.worker().statistics().of(*quick_spec_).record(take_time(), quick_count_);

@@ -25,6 +25,9 @@ class Accounting {
   /// One was answered at once, at the end of `output`; the next begins.
   void answered(const Request& request, const Bytes& output, std::size_t reply_start);
 
+  /// One may not run, and the reason is its reply.
+  void refused(const Request& request, ByteView reply);
+
   /// No other follows for now.
   void close();
 

@@ -19,7 +19,6 @@ bool is_http(ByteView name) {
 }
 
 void refuse_arity(Session& session, const Request& request, const CommandSpec& spec) {
-  session.worker().statistics().of(spec).rejected.add();
   if (spec.name != "exec") return append_wrong_arity(request.reply, spec.name);
   // As Redis: an EXEC that is refused ends the transaction.
   request.reply.error(
@@ -52,6 +51,7 @@ bool resolve(Session& session, Request& request) {
     }
     spec = subcommand;
   }
+  request.spec = spec;
   if (!spec->accepts(request.argv.size())) {
     refuse_arity(session, request, *spec);
     return false;
@@ -60,7 +60,6 @@ bool resolve(Session& session, Request& request) {
     append_unknown_command(request.reply, request.argv);
     return false;
   }
-  request.spec = spec;
   return true;
 }
 

@@ -55,12 +55,13 @@ Step client_list(Session& session, const Request& request) {
 
 enum class KillReply : std::uint8_t { count, ok_or_error };
 
-/// Closes the clients that match. The asking one goes last, when it has its answer.
+/// Closes the clients that match. The asking one goes last, when it has its answer: whether it does is known
+/// then, so what it has sent behind waits.
 Step kill_clients(Session& session, ClientFilter filter, KillReply form) {
   const std::uint64_t me = session.identity().id;
   // Who is logged in nowhere is not known here, but for our own user.
   const std::string stranger = filter.user.value_or("default") == "default" ? "" : *filter.user;
-  return gather<std::uint64_t>(
+  static_cast<void>(gather<std::uint64_t>(
       session,
       [filter = std::move(filter), me](Worker& worker, auto& killed) {
         for (const auto& [id, client] : worker.sessions()) {
@@ -79,7 +80,8 @@ Step kill_clients(Session& session, ClientFilter filter, KillReply form) {
         else
           reply.ok();
         if (std::ranges::find(killed, me) != killed.end()) session.close_after_replies();
-      });
+      }));
+  return Step::blocking;
 }
 
 Step client_kill(Session& session, const Request& request) {
@@ -214,7 +216,7 @@ Step client_pause(Session& session, const Request& request) {
   const auto duration_ms = parse_integer(argv[2]);
   const bool writes_only = argv.size() == 4 && equals_ignore_case(argv[3], "write");
   if (argv.size() > 4) {
-    append_error(request.reply, Errc::syntax);
+    append_subcommand_syntax(request.reply, argv);
   } else if (argv.size() == 4 && !writes_only && !equals_ignore_case(argv[3], "all")) {
     request.reply.error("ERR CLIENT PAUSE mode must be WRITE or ALL");
   } else if (!duration_ms || *duration_ms > INT64_MAX - request.now_ms) {

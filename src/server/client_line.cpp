@@ -19,6 +19,8 @@ std::string flags_of(const Session& session) {
   if (session.tracking != nullptr && session.tracking->redirect_is_broken) letters += 'R';
   if (session.tracking != nullptr && session.tracking->options().broadcasts) letters += 'B';
   if (session.identity().is_unix) letters += 'U';
+  if (session.state.no_evict) letters += 'e';
+  if (session.state.no_touch) letters += 'T';
   return letters.empty() ? "N" : letters;
 }
 

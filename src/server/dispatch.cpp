@@ -1,5 +1,7 @@
 #include "server/dispatch.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "command/arguments.h"
 #include "command/error_reply.h"
@@ -150,14 +152,15 @@ Step execute(Session& session, const Request& request) {
                                      : session.tracking->run(request);
 }
 
-Step dispatch(Session& session, Request& request) {
+std::optional<Step> dispatch(Session& session, Request& request) {
   Server& server = session.worker().server();
   if (!admit(session, request)) {
     if (session.state.transaction != nullptr) session.state.transaction->spoil();
-    return Step::done;
+    return std::nullopt;
   }
   if (is_paused(session, request)) return Step::hold;
-  if (server.monitors.load(std::memory_order_relaxed) > 0) show_monitors(session, request);
+  const bool is_seen = std::exchange(session.was_shown, true);
+  if (!is_seen && server.monitors.load(std::memory_order_relaxed) > 0) show_monitors(session, request);
   const CommandSpec* spec = request.spec;
   if (spec != nullptr && spec->runner == Runner::connection) return run_own(session, request);
   if (session.worker().hot_keys().wants_sample()) count_hot_key(session, request);

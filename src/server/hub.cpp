@@ -28,6 +28,23 @@ class Message {
 
 }  // namespace
 
+void Topics::add(Topic topic, ByteView name) {
+  const std::lock_guard lock(mutex_);
+  ++workers_of_[static_cast<std::size_t>(topic)][std::string(name)];
+}
+
+void Topics::remove(Topic topic, ByteView name) {
+  const std::lock_guard lock(mutex_);
+  auto& workers_of = workers_of_[static_cast<std::size_t>(topic)];
+  const auto found = workers_of.find(name);
+  if (--found->second == 0) workers_of.erase(found);
+}
+
+std::size_t Topics::count(Topic topic) const {
+  const std::lock_guard lock(mutex_);
+  return workers_of_[static_cast<std::size_t>(topic)].size();
+}
+
 void Hub::note(Topic topic, Session& session, std::size_t count) noexcept {
   Subscribed& subscribed = session.holds.subscribed;
   (topic == Topic::channel   ? subscribed.channels
@@ -39,7 +56,9 @@ void Hub::note(Topic topic, Session& session, std::size_t count) noexcept {
 void Hub::add(Topic topic, ByteView name, Session& session) {
   Names& names = names_of_[&session][static_cast<std::size_t>(topic)];
   if (!names.emplace(name).second) return;
-  index(topic)[std::string(name)].push_back(&session);
+  Subscribers& subscribers = index(topic)[std::string(name)];
+  if (subscribers.empty()) all_.add(topic, name);
+  subscribers.push_back(&session);
   note(topic, session, names.size());
 }
 
@@ -51,7 +70,10 @@ void Hub::remove(Topic topic, ByteView name, Session& session) {
   if (found == names.end()) return;
   const auto row = index(topic).find(name);
   std::erase(row->second, &session);
-  if (row->second.empty()) index(topic).erase(row);
+  if (row->second.empty()) {
+    index(topic).erase(row);
+    all_.remove(topic, name);
+  }
   names.erase(found);
   note(topic, session, names.size());
   if (!session.holds.subscribed.any()) names_of_.erase(held);

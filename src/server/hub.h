@@ -2,6 +2,7 @@
 
 #include <array>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -13,13 +14,31 @@ namespace larder {
 
 class Session;
 
+enum class Topic : std::uint8_t { channel, pattern, shard_channel };
+
+/// What anybody is subscribed to, over all workers; INFO counts it.
+///
+/// Thread: any.
+class Topics {
+ public:
+  void add(Topic topic, ByteView name);     ///< a worker has its first subscriber
+  void remove(Topic topic, ByteView name);  ///< and has none any more
+  [[nodiscard]] std::size_t count(Topic topic) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::array<std::map<std::string, int, std::less<>>, 3> workers_of_;
+};
+
 /// What a worker's clients are subscribed to, where no Redis looks after that. A message visits all workers.
 ///
 /// Thread: one worker.
 class Hub {
  public:
-  enum class Topic : std::uint8_t { channel, pattern, shard_channel };
+  using Topic = larder::Topic;
   using Names = std::set<std::string, std::less<>>;
+
+  explicit Hub(Topics& all) noexcept : all_(all) {}
 
   void add(Topic topic, ByteView name, Session& session);
   void remove(Topic topic, ByteView name, Session& session);
@@ -45,6 +64,7 @@ class Hub {
   }
   static void note(Topic topic, Session& session, std::size_t count) noexcept;
 
+  Topics& all_;
   std::array<Index, 3> indexes_;
   std::unordered_map<const Session*, std::array<Names, 3>> names_of_;
 };

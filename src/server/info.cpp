@@ -108,8 +108,9 @@ void clients_section(Server& server, Lines& lines) {
 }
 
 void memory_section(Server& server, Lines& lines) {
-  const std::uint64_t used = server.keyspace().used_bytes(), resident = resident_bytes();
-  const std::uint64_t allocated = ::mallinfo2().uordblks;
+  const struct mallinfo2 heap = ::mallinfo2();
+  const std::uint64_t allocated = heap.uordblks + heap.hblkhd, dataset = server.keyspace().used_bytes();
+  const std::uint64_t used = std::max(allocated, dataset), resident = resident_bytes();
   struct sysinfo machine {};
   ::sysinfo(&machine);
   const std::uint64_t total = machine.totalram * std::uint64_t{machine.mem_unit};
@@ -118,19 +119,19 @@ void memory_section(Server& server, Lines& lines) {
   lines.add("used_memory_human", human(used));
   lines.add("used_memory_rss", resident);
   lines.add("used_memory_rss_human", human(resident));
-  const std::uint64_t peak = server.note_memory();
+  const std::uint64_t peak = server.note_memory(used);
   lines.add("used_memory_peak", peak);
   lines.add("used_memory_peak_human", human(peak));
-  lines.add("used_memory_dataset", used);
+  lines.add("used_memory_dataset", dataset);
   lines.add("allocator_allocated", allocated);
   lines.add("total_system_memory", total);
   lines.add("total_system_memory_human", human(total));
   lines.add("maxmemory", limit);
   lines.add("maxmemory_human", human(std::stoull(limit)));
   lines.add("maxmemory_policy", parameter(server, "maxmemory-policy"));
-  lines.add(
-      "mem_fragmentation_ratio",
-      fmt::format("{:.2f}", used == 0 ? 0.0 : static_cast<double>(resident) / static_cast<double>(used)));
+  lines.add("mem_fragmentation_ratio",
+            fmt::format("{:.2f}", static_cast<double>(resident) /
+                                      static_cast<double>(std::max(used, std::uint64_t{1}))));
   lines.add("mem_allocator", "libc");
 }
 
@@ -155,6 +156,11 @@ void stats_section(Server& server, Lines& lines) {
   lines.add("evicted_keys", counters.evictions);
   lines.add("keyspace_hits", counters.hits);
   lines.add("keyspace_misses", counters.misses);
+  if (!server.workers().front()->backend().has_subscriptions()) {  // a Redis behind would know
+    lines.add("pubsub_channels", server.topics.count(Topic::channel));
+    lines.add("pubsub_patterns", server.topics.count(Topic::pattern));
+    lines.add("pubsubshard_channels", server.topics.count(Topic::shard_channel));
+  }
   const TrackedKeys& tracked = server.keyspace().tracked();
   lines.add("tracking_total_keys", tracked.keys());
   lines.add("tracking_total_items", tracked.items());

@@ -1,6 +1,9 @@
 #include "server/listener.h"
 
+#include <cerrno>
+#include <fcntl.h>
 #include <list>
+#include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdexcept>
@@ -16,6 +19,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "io/stream.h"
 
 namespace larder {
 
@@ -26,7 +30,15 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto kPauseWithoutDescriptors = std::chrono::milliseconds(100);
+constexpr auto kPauseAfterFailure = std::chrono::milliseconds(100);
+
+bool is_out_of_descriptors(const error_code& error) {
+  return error == asio::error::no_descriptors || error.value() == ENFILE;
+}
+
+UniqueFd open_spare() {
+  return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
 
 std::string text_of(const tcp::endpoint& endpoint) {
   const std::string address = endpoint.address().to_string();
@@ -64,36 +76,60 @@ bool is_stale_socket(const std::string& path) {
 struct Listener::Impl {
   asio::io_context& io;
   Accepted accepted;
+  Refused refused;
   std::list<tcp::acceptor> tcp_acceptors;
   std::list<unix_protocol::acceptor> unix_acceptors;
-  asio::steady_timer retry;
+  UniqueFd spare = open_spare();  ///< given up to accept, and refuse, a client when there are no others
+  log::Outage failures;
   std::int64_t keepalive_s = 0;
   std::uint16_t tls_port = 0;  ///< its clients speak TLS
 
-  Impl(asio::io_context& context, Accepted callback)
-      : io(context), accepted(std::move(callback)), retry(context) {}
+  Impl(asio::io_context& context, Accepted on_accepted, Refused on_refused)
+      : io(context), accepted(std::move(on_accepted)), refused(std::move(on_refused)) {}
 
   template <class Acceptor>
   void accept_next(Acceptor& acceptor) {
     acceptor.async_accept([this, &acceptor](const error_code& error, auto socket) {
       if (error == asio::error::operation_aborted) return;
-      if (error) return try_later(acceptor, error);
-      hand_over(std::move(socket));
+      if (error) return recover(acceptor, error);
+      hand_over(std::move(socket), accepted);
       accept_next(acceptor);
     });
   }
 
-  /// Out of descriptors, most likely: accepting at once again would spin.
   template <class Acceptor>
-  void try_later(Acceptor& acceptor, const error_code& error) {
-    log::warning("cannot accept a connection: {}", error.message());
-    retry.expires_after(kPauseWithoutDescriptors);
-    retry.async_wait([this, &acceptor](const error_code& cancelled) {
-      if (!cancelled) accept_next(acceptor);
+  void recover(Acceptor& acceptor, const error_code& error) {
+    if (failures.is_to_be_told(log::now_us()))
+      log::warning("cannot accept a connection: {}", error.message());
+    is_out_of_descriptors(error) && spare.get() >= 0 ? refuse_next(acceptor) : try_later(acceptor);
+  }
+
+  /// The system says that it is out of descriptors whether a client waits or not.
+  template <class Acceptor>
+  void refuse_next(Acceptor& acceptor) {
+    acceptor.async_wait(Acceptor::wait_read, [this, &acceptor](const error_code& error) {
+      if (error) return;
+      spare.reset();
+      error_code failed;
+      auto socket = acceptor.accept(failed);
+      if (!failed) hand_over(std::move(socket), refused);
+      spare = open_spare();
+      accept_next(acceptor);
     });
   }
 
-  void hand_over(tcp::socket socket) {
+  /// At once again would spin.
+  template <class Acceptor>
+  void try_later(Acceptor& acceptor) {
+    const auto timer = std::make_shared<asio::steady_timer>(io, kPauseAfterFailure);
+    timer->async_wait([this, &acceptor, timer](const error_code&) {
+      if (spare.get() < 0) spare = open_spare();
+      if (acceptor.is_open()) accept_next(acceptor);
+    });
+  }
+
+  template <class Receiver>
+  void hand_over(tcp::socket socket, const Receiver& receiver) {
     error_code ignored;
     ClientIdentity identity;
     identity.address = text_of(socket.remote_endpoint(ignored));
@@ -102,21 +138,22 @@ struct Listener::Impl {
     identity.is_tls = local.port() == tls_port;
     socket.non_blocking(true, ignored);
     tune(socket.native_handle(), keepalive_s);
-    accepted(socket.release(), std::move(identity));
+    receiver(socket.release(), std::move(identity));
   }
 
-  void hand_over(unix_protocol::socket socket) {
+  template <class Receiver>
+  void hand_over(unix_protocol::socket socket, const Receiver& receiver) {
     error_code ignored;
     ClientIdentity identity;
     identity.address = identity.local_address = socket.local_endpoint(ignored).path() + ":0";
     identity.is_unix = true;
     socket.non_blocking(true, ignored);
-    accepted(socket.release(), std::move(identity));
+    receiver(socket.release(), std::move(identity));
   }
 };
 
-Listener::Listener(asio::io_context& io, Accepted accepted)
-    : impl_(std::make_unique<Impl>(io, std::move(accepted))) {}
+Listener::Listener(asio::io_context& io, Accepted accepted, Refused refused)
+    : impl_(std::make_unique<Impl>(io, std::move(accepted), std::move(refused))) {}
 
 Listener::~Listener() {
   close();
@@ -150,6 +187,7 @@ void Listener::listen_tcp(const std::string& address, std::uint16_t wanted_port,
   if (!error && endpoint.address().is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(1024, error);
+  if (!error) acceptor.non_blocking(true, error);
   if (error == asio::error::address_in_use)
     throw std::runtime_error(
         fmt::format("{} is in use by another server: stop that one, or choose another port with "
@@ -174,6 +212,7 @@ void Listener::listen_unix(const config::ServerSettings& settings) {
   if (!error) acceptor.bind(unix_protocol::endpoint(path), error);
   ::umask(old_mask);
   if (!error) acceptor.listen(1024, error);
+  if (!error) acceptor.non_blocking(true, error);
   if (error == asio::error::address_in_use)
     throw std::runtime_error(
         fmt::format("the socket {} is in use by another server: stop that one, or choose another "
@@ -189,7 +228,6 @@ void Listener::close() {
   error_code ignored;
   for (tcp::acceptor& acceptor : impl_->tcp_acceptors) acceptor.close(ignored);
   for (unix_protocol::acceptor& acceptor : impl_->unix_acceptors) acceptor.close(ignored);
-  impl_->retry.cancel();
   if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
   unix_path_.clear();
 }

@@ -22,7 +22,10 @@ class Listener {
  public:
   using Accepted = std::function<void(int fd, ClientIdentity identity)>;
 
-  Listener(boost::asio::io_context& io, Accepted accepted);
+  /// For want of descriptors a client goes to `refused`, which is to close `fd` at once.
+  using Refused = std::function<void(int fd, const ClientIdentity& identity)>;
+
+  Listener(boost::asio::io_context& io, Accepted accepted, Refused refused);
   ~Listener();
 
   void open(const config::ServerSettings& settings);

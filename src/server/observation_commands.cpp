@@ -49,7 +49,7 @@ Step slowlog_get(Session& session, const Request& request) {
   constexpr std::int64_t kDefaultCount = 10;
   const auto count = request.argv.size() > 2 ? parse_integer(request.argv[2]) : kDefaultCount;
   if (request.argv.size() > 3) {
-    append_error(request.reply, Errc::syntax);
+    append_subcommand_syntax(request.reply, request.argv);
   } else if (!count || *count < -1) {
     request.reply.error("ERR count should be greater than or equal to -1");
   } else {
@@ -228,8 +228,7 @@ Step debug(Session& session, const Request& request) {
   } else if (equals_ignore_case(subcommand, "set-active-expire") && argv.size() == 3) {
     request.reply.ok();
   } else {
-    request.reply.error(fmt::format(
-        "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.", subcommand));
+    append_subcommand_syntax(request.reply, argv);
   }
   return Step::done;
 }

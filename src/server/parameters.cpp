@@ -61,6 +61,16 @@ ParameterChange change_bytes(Server& server, ByteView text) {
   return change_live<kMember>(server, static_cast<std::int64_t>(*value), kLeast, kMost);
 }
 
+ParameterChange change_maxclients(Server& server, ByteView text) {
+  ParameterChange change = change_number<&LiveSettings::max_clients, 1, 0xffffffff>(server, text);
+  if (!change.error.empty()) return change;
+  const auto wanted = static_cast<std::uint64_t>(*parse_integer(text));
+  const std::uint64_t room = server.room_for(wanted);
+  if (room == wanted) return change;
+  return refused(fmt::format(
+      "The operating system is not able to handle the specified number of clients, try with {}", room));
+}
+
 // --- memory ---
 
 bool is_memory_backend(const Server& server) {
@@ -291,7 +301,7 @@ constexpr Parameter kParameters[] = {
     {"latency-monitor-threshold", zero, only_zero, true},
     {"latency-tracking", yes, only_yes},
     {"loglevel", loglevel, change_loglevel},
-    {"maxclients", live<&Live::max_clients>, change_number<&Live::max_clients, 1, 0xffffffff>},
+    {"maxclients", live<&Live::max_clients>, change_maxclients},
     {"maxmemory", maxmemory, change_maxmemory},
     {"maxmemory-policy", maxmemory_policy, change_maxmemory_policy},
     {"notify-keyspace-events", nothing, only_nothing, true},

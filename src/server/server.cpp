@@ -1,7 +1,10 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <random>
+#include <stdexcept>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,16 +30,23 @@ std::string random_run_id() {
   return id;
 }
 
-/// Room for the clients that are allowed, as far as the system lets us.
-void raise_descriptor_limit(std::uint64_t clients) {
-  constexpr rlim_t kOwn = 128;  // listeners, upstreams, logs
+/// Kept free for what is opened later: connections to the backend, files. As many as in Redis.
+constexpr std::uint64_t kDescriptorsInReserve = 32;
+
+/// Of this process, as many as the system lets it have.
+std::uint64_t raise_descriptor_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= clients + kOwn) return;
-  limit.rlim_cur = std::min<rlim_t>(clients + kOwn, limit.rlim_max);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < clients + kOwn)
-    log::warning("the system allows {} open files: fewer clients than max_clients = {} can connect",
-                 limit.rlim_cur, clients);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+std::uint64_t open_descriptors() {
+  std::error_code ignored;
+  const std::filesystem::directory_iterator all("/proc/self/fd", ignored);
+  return static_cast<std::uint64_t>(std::distance(begin(all), end(all)));
 }
 
 }  // namespace
@@ -58,15 +68,18 @@ Server::Server(const config::Settings& settings, config::BackendChoice choice, K
 Server::~Server() = default;
 
 void Server::run() {
-  raise_descriptor_limit(live.max_clients);
+  raise_descriptor_limit();
   listener_ = std::make_unique<Listener>(
-      io_, [this](int fd, ClientIdentity identity) { accepted(fd, std::move(identity)); });
+      io_, [this](int fd, ClientIdentity identity) { accepted(fd, std::move(identity)); },
+      [this](int fd, const ClientIdentity& identity) { refuse(fd, identity); });
   listener_->open(settings_.server);
   tcp_port_ = listener_->tcp_port();
   tls_port_ = listener_->tls_port();
 
   const int count = static_cast<int>(config::worker_count(settings_.server));
   for (int i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(*this, tier_, i));
+  own_descriptors_ = open_descriptors();
+  fit_max_clients();
   for (const auto& worker : workers_) invalidations_.add(*worker);
   for (const auto& worker : workers_) worker->start();
 
@@ -103,6 +116,7 @@ void Server::reload() {
     config::Settings fresh = read_settings_again();
     const Reloaded keys = larder::reload(*this, settings_, last_read_, fresh);
     last_read_ = std::move(fresh);
+    fit_max_clients();
     log::info("SIGHUP: {} was read again; in force now: {}", settings_.config_file,
               keys.in_force.empty() ? "nothing else than before"
                                     : fmt::format("{}", fmt::join(keys.in_force, ", ")));
@@ -122,13 +136,7 @@ void Server::log_ready() const {
 }
 
 void Server::accepted(int fd, ClientIdentity identity) {
-  if (clients() >= live.max_clients.load(std::memory_order_relaxed)) {
-    static constexpr std::string_view kText = "-ERR max number of clients reached\r\n";
-    if (!identity.is_tls) (void)::send(fd, kText.data(), kText.size(), MSG_NOSIGNAL);
-    ::close(fd);
-    rejected_connections.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
+  if (clients() >= live.max_clients.load(std::memory_order_relaxed)) return refuse(fd, identity);
   identity.id = next_client_id++;
   identity.connected_at_ms = unix_now_ms();
   const auto clients_of = [](const auto& worker) { return worker->statistics().clients.load(); };
@@ -136,6 +144,31 @@ void Server::accepted(int fd, ClientIdentity identity) {
   // Counted here, not when adopted: a burst of connections is spread evenly.
   worker.statistics().clients.fetch_add(1, std::memory_order_relaxed);
   worker.post([&worker, fd, identity = std::move(identity)] { worker.adopt(fd, identity); });
+}
+
+void Server::refuse(int fd, const ClientIdentity& identity) {
+  static constexpr std::string_view kText = "-ERR max number of clients reached\r\n";
+  if (!identity.is_tls) (void)::send(fd, kText.data(), kText.size(), MSG_NOSIGNAL);
+  ::close(fd);
+  rejected_connections.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::uint64_t Server::room_for(std::uint64_t clients) const {
+  const std::uint64_t limit = raise_descriptor_limit(), own = own_descriptors_ + kDescriptorsInReserve;
+  return std::min(clients, limit - std::min(limit, own));
+}
+
+/// Rather fewer clients than some that hang.
+void Server::fit_max_clients() {
+  const std::uint64_t wanted = live.max_clients, room = room_for(wanted);
+  if (room == 0)
+    throw std::runtime_error(fmt::format(
+        "the system allows too few open files for any client: raise the limit (ulimit -n) to {} at least",
+        own_descriptors_ + kDescriptorsInReserve + 1));
+  if (room == wanted) return;
+  log::warning("the system allows too few open files for {} clients: maxclients is {} (ulimit -n)", wanted,
+               room);
+  live.max_clients = room;
 }
 
 std::uint64_t Server::clients() const noexcept {
@@ -168,12 +201,11 @@ void Server::set_password(std::string password) {
   password_ = std::move(password);
 }
 
-std::uint64_t Server::note_memory() noexcept {
-  const std::uint64_t used = keyspace_.used_bytes();
+std::uint64_t Server::note_memory(std::uint64_t bytes) noexcept {
   std::uint64_t peak = peak_memory_.load(std::memory_order_relaxed);
-  while (peak < used && !peak_memory_.compare_exchange_weak(peak, used, std::memory_order_relaxed)) {
+  while (peak < bytes && !peak_memory_.compare_exchange_weak(peak, bytes, std::memory_order_relaxed)) {
   }
-  return std::max(peak, used);
+  return std::max(peak, bytes);
 }
 
 void Server::on_every_worker(Worker& home, std::function<void(Worker&)> work, std::function<void()> done) {

@@ -89,6 +89,9 @@ class Server {
 
   [[nodiscard]] std::uint64_t clients() const noexcept;
 
+  /// How many of so many clients the system has descriptors for. Thread: any, while it runs.
+  [[nodiscard]] std::uint64_t room_for(std::uint64_t clients) const;
+
   /// CLIENT PAUSE. A pause that is under way is never cut short by a second one.
   void pause(UnixMs now_ms, std::int64_t duration_ms, PauseOf what);
   void unpause() noexcept { paused_until_ms = 0; }
@@ -96,14 +99,15 @@ class Server {
   /// Forgets all counters and latencies (CONFIG RESETSTAT).
   void reset_statistics();
 
-  /// Looks at the memory of the keyspace; returns the most that was seen. Thread: any.
-  std::uint64_t note_memory() noexcept;
+  /// So much memory was seen to be in use; returns the most that was. Thread: any.
+  std::uint64_t note_memory(std::uint64_t bytes) noexcept;
 
   /// Hands a line to all MONITOR clients. Thread: any.
   void show_monitors(std::string line);
 
   LiveSettings live;
   Slowlog slowlog;
+  Topics topics;
   std::atomic<std::uint64_t> next_client_id{1};
   std::atomic<std::size_t> monitors{0};
   std::atomic<std::uint64_t> rejected_connections{0};
@@ -114,6 +118,8 @@ class Server {
 
  private:
   void accepted(int fd, ClientIdentity identity);
+  void refuse(int fd, const ClientIdentity& identity);
+  void fit_max_clients();
   void listen();
   void log_ready() const;
   void await_hangup(boost::asio::signal_set& signals);
@@ -130,6 +136,7 @@ class Server {
   boost::asio::io_context io_{1};  ///< of the thread that runs run(); outlives the listener
   std::unique_ptr<Listener> listener_;
   std::uint16_t tcp_port_ = 0, tls_port_ = 0;
+  std::uint64_t own_descriptors_ = 0;  ///< open without any client
   mutable std::mutex password_mutex_;
   std::string password_;
   std::atomic<std::uint64_t> peak_memory_{0};

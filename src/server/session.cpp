@@ -201,7 +201,8 @@ Step Session::run(ByteView raw) {
   Request request{nullptr, parser_.argv(), raw, worker_.now_ms(), *this, reply};
   if (parser_.is_inline()) request.raw = worker_.encode(request.argv);
   current_ = &request;
-  const Step step = dispatch(*this, request);
+  const std::optional<Step> outcome = dispatch(*this, request);
+  const Step step = outcome.value_or(Step::done);
   current_ = nullptr;
   if (step == Step::hold) {
     if (pending() == 0 && !paused_) {  // no answer will wake it
@@ -211,11 +212,16 @@ Step Session::run(ByteView raw) {
     held_ = !paused_;
     return step;
   }
+  was_shown = false;
   // The client waits for it, and so do the requests behind it.
   if (step == Step::blocking) held_ = true;
   if (tracking != nullptr) [[unlikely]]
     end_caching(request);
   last_command_ = request.spec;
+  if (!outcome) {
+    refuse(request, start);
+    return step;
+  }
   worker_.statistics().commands.add();
   if (step == Step::done) account(request, start);
   return step;
@@ -239,6 +245,13 @@ void Session::drop_transaction() {
 /// Once a request was answered at once.
 void Session::account(const Request& request, std::size_t reply_start) {
   accounting_.answered(request, queue_.tail(), reply_start);
+  if (state.reply_mode != ReplyMode::on) [[unlikely]]
+    take_back(reply_start);
+}
+
+/// It was not run: that is no call.
+void Session::refuse(const Request& request, std::size_t reply_start) {
+  accounting_.refused(request, ByteView(queue_.tail()).substr(reply_start));
   if (state.reply_mode != ReplyMode::on) [[unlikely]]
     take_back(reply_start);
 }

@@ -132,6 +132,7 @@ class Session final : public Pollable, public Caller {
   /// CLIENT REPLY: the client does not want the reply.
   [[nodiscard]] bool discards(Ticket ticket) noexcept { return queue_.place(ticket).discard; }
 
+  bool was_shown = false;     ///< the request at hand, to those who MONITOR; it may have to wait after that
   bool marked_dirty = false;  ///< in the worker's list of sessions to settle
   bool released = false;      ///< in the worker's list of sessions to destroy
 
@@ -169,6 +170,7 @@ class Session final : public Pollable, public Caller {
   void protocol_error(Errc code);
   void end_caching(const Request& request) noexcept;
   void account(const Request& request, std::size_t reply_start);
+  void refuse(const Request& request, std::size_t reply_start);
   void take_back(std::size_t reply_start);
   void limit_handshake(std::int64_t now_us);
   void log_unread() const;

@@ -43,7 +43,8 @@ Worker::Worker(Server& server, Tier& tier, int index)
       loop_(std::make_unique<Loop>()),
       poller_(std::make_unique<Poller>(loop_->io)),
       backend_(tier.make_backend(loop_->io, *poller_)),
-      scratch_(kScratchBytes) {
+      scratch_(kScratchBytes),
+      hub_(server.topics) {
   poller_->at_every_end_of_batch([this] { settle_dirty(); });
   compare_clocks();
 }
@@ -245,7 +246,7 @@ void Worker::tick() {
       if (!session->is_closed()) session->check_limits(now_us_);
     hot_keys_.fade();
     take_rate();
-    server_.note_memory();
+    server_.note_memory(server_.keyspace().used_bytes());
   }
   settle_dirty();
   if (draining_) finish_if_drained();

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import resource
 import signal
 import stat
 import subprocess
@@ -119,6 +120,52 @@ def test_maxclients(lab):
     for client in clients:
         assert client.call("PING") == b"+PONG\r\n"
         client.close()
+
+
+@on_backends()
+def test_few_descriptors_are_few_clients(lab, backend):
+    """`ulimit -n`: maxclients is what it allows, and who is one too many hears so."""
+    if lab.stand_in:
+        lab.skip("about Larder's own descriptors")
+    larder = lab.larder(backend)
+    larder.stop()
+    script = lab.path("with-few-descriptors")
+    script.write_text(f'#!/bin/sh\nulimit -n 100\nexec {larder.binary} "$@"\n')
+    script.chmod(0o755)
+    larder.binary = script
+    larder.start()
+    with larder.connect() as client:
+        most = int(client.value("CONFIG", "GET", "maxclients")[1])
+        assert 10 < most < 90 and f"maxclients is {most}" in larder.process.log()
+        assert client.call("CONFIG", "SET", "maxclients", most + 1) == (
+            b"-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to "
+            b"handle the specified number of clients, try with %d\r\n" % most)
+        assert client.call("CONFIG", "SET", "maxclients", most) == b"+OK\r\n"
+        others = [lab.closing(wait_until(lambda: accepted(larder), 5, "a connection")) for _ in range(most - 1)]
+        with larder.connect() as refused:
+            assert refused.read_to_end() == b"-ERR max number of clients reached\r\n"
+        for other in others:
+            assert other.call("SET", "k", "v") == b"+OK\r\n"
+
+
+def test_nobody_hangs_without_descriptors(lab):
+    """Though there are fewer than at the start: the limit is lowered while Larder runs."""
+    if lab.stand_in:
+        lab.skip("about Larder's own descriptors")
+    larder = lab.larder()
+    clients = [lab.closing(wait_until(lambda: accepted(larder), 5, "a connection")) for _ in range(3)]
+    used = {int(path.name) for path in pathlib.Path(f"/proc/{larder.process.pid}/fd").iterdir()}
+    limits = resource.prlimit(larder.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(larder.process.pid, resource.RLIMIT_NOFILE, (max(used) + 1, limits[1]))
+    clients += [lab.closing(wait_until(lambda: accepted(larder), 5, "a connection")) for _ in range(max(used) + 1 - len(used))]
+    for _ in range(20):
+        with larder.connect() as refused:
+            assert refused.read_to_end() == b"-ERR max number of clients reached\r\n"
+    for client in clients:
+        assert client.call("PING") == b"+PONG\r\n"
+    assert larder.process.log().count("cannot accept a connection") == 1
+    resource.prlimit(larder.process.pid, resource.RLIMIT_NOFILE, limits)
+    wait_until(lambda: accepted(larder), 5, "a connection").close()
 
 
 def accepted(server):

@@ -34,6 +34,7 @@ ANSWERED = [
     Conversation("inline with a bare newline", b"PING\nPING x\n"),
     Conversation("inline quotes",
                  lines(b'SET k "a\\x00\\n\\"b"', b"GET k", b"SET 'a b' 'it\\'s'", b"GET 'a b'", b'ECHO ""')),
+    Conversation("more arguments than a subcommand takes", c("CLIENT", "PAUSE", "1", "ALL", "x"), c("slowlog", "Get", "1", "2")),
     Conversation("empty lines, *0 and *-1 are no requests", b"\r\n\r\n\n*0\r\n*-1\r\n\r\nPING\r\n"),
     Conversation("*-100 is no request", b"*-100\r\nPING\r\n"),
     Conversation("line of spaces", b"    \r\nPING\r\n"),
@@ -219,6 +220,26 @@ def test_conversations_are_those_of_redis(lab, backend):
 @on_backends()
 def test_protocol_errors_close_the_connection_as_redis_does(lab, backend):
     compare(CLOSED, lab.redis(), lab.larder(backend), heard_until_closed)
+
+
+def test_every_byte_of_a_line_means_what_it_means_to_redis(lab):
+    """In a word, before and behind it, in quotes and behind them; a zero byte is waited behind."""
+    oracle, subject = lab.redis(), lab.larder()
+    failures = []
+    for place in (b"ECHO a%bb", b"ECHO %bb", b"ECHO a%b", b"%bECHO a", b'ECHO "a%bb"', b"ECHO 'a%bb'", b'ECHO "a"%bb', b'ECHO "a\\%b"'):
+        for byte in range(256):
+            line = place % bytes([byte]) + b"\r\n"
+            expected, got = (answer_to_line(server, line) for server in (oracle, subject))
+            if expected != got:
+                failures.append(f"{line}: expected {expected}, got {got}")
+    assert not failures, "\n".join([f"{len(failures)} differ", *failures[:20]])
+
+
+def answer_to_line(server, line):
+    with server.connect() as client:
+        client.send_bytes(line)
+        client.finish_sending()
+        return client.read_to_end()
 
 
 def test_before_authentication_little_is_allowed(lab):

@@ -272,10 +272,23 @@ def test_subscribers_of_all_workers(lab, backend):
         assert client.value("PUBSUB", "NUMSUB", "news", "x") == [b"news", 8, b"x", 0]
         assert client.value("PUBSUB", "NUMPAT") == 1 and client.value("PUBSUB", "SHARDNUMSUB", "s3") == [b"s3", 1]
         assert len(client.value("PUBSUB", "SHARDCHANNELS")) == 8
+        assert topics_of(larder) == ("1", "1", "8")
         assert client.value("PUBLISH", "news", "x") == 16 and client.value("SPUBLISH", "s5", "y") == 1
         for subscriber in subscribers:
             assert [decode(subscriber.read())[-1] for _ in range(2)] == [b"x"] * 2
         assert decode(subscribers[5].read()) == [b"smessage", b"s5", b"y"]
+        for subscriber in subscribers[:4]:
+            subscriber.close()
+        wait_until(lambda: topics_of(larder) == ("1", "1", "4"), 5, "those that have gone to be forgotten")
+        for subscriber in subscribers[4:]:
+            subscriber.pipeline([("UNSUBSCRIBE", "news"), ("PUNSUBSCRIBE", "n*")])
+        assert topics_of(larder) == ("0", "0", "4")
+
+
+def topics_of(larder):
+    """What anybody is subscribed to, as INFO counts it."""
+    stats = larder.info("stats")
+    return tuple(stats[name] for name in ("pubsub_channels", "pubsub_patterns", "pubsubshard_channels"))
 
 
 @on_backends()

@@ -57,6 +57,8 @@ TEST_CASE("request parser: inline words and quotes are those of redis-cli") {
       Case{"ECHO \"\\xzz\"", {"ECHO", "xzz"}},
       Case{"ECHO 'it\\'s' '\\n'", {"ECHO", "it's", "\\n"}},
       Case{"ECHO a'b c'", {"ECHO", "ab c"}},
+      Case{"\v\fECHO a\vb\fc \v d", {"ECHO", "a\vb\fc", "d"}},
+      Case{"ECHO \"a\"\vb", {"ECHO", "a", "b"}},
   };
   for (const Case& c : cases) {
     CAPTURE(c.line);
@@ -90,6 +92,7 @@ TEST_CASE("request parser: a malformed stream is refused at every split") {
     feed_at_every_split(c.stream, [&](const Parsed& parsed) { CHECK(parsed == Parsed{.error = c.error}); });
   }
   CHECK(feed_whole(long_line).error == Errc::inline_too_long);
+  CHECK(feed_whole(std::string(1, '\0') + "\r\n" + long_line).error == Errc::inline_too_long);
   CHECK(feed_whole("*" + long_line).error == Errc::multibulk_count_too_long);
   CHECK(feed_whole("*1\r\n$" + long_line).error == Errc::bulk_length_too_long);
 }
