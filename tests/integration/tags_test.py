@@ -615,6 +615,55 @@ def fill_tag(client, count):
                          for n in range(start, min(start + 1000, count))])
 
 
+def test_the_progress_of_a_long_sweep_is_in_info(lab):
+    redis = lab.redis()
+    gate = lab.gate(redis)
+    larder = lab.larder("redis", gate)
+    with larder.connect(timeout=60) as client:
+        for start in range(0, MANY, 1000):
+            client.pipeline([("SET", f"k{n}", "v", "TAGS", 1, "a,b:\r\n") for n in range(start, start + 1000)])
+        gate.delay(0.02)
+        seen, whole = [], []
+        client.send("TAGINVALIDATE", "a,b:\r\n")
+
+        def is_over():
+            tiers = larder.info("tiers")
+            whole.append(int(tiers["tags_dropped_keys"]))
+            if line := tiers.get("tags_sweep_0"):
+                seen.append(dict(field.split("=", 1) for field in line.split(",")))
+            return whole[-1] == MANY
+        wait_until(is_over, 60, "the end of the sweep")
+        assert decode(client.read()) == MANY
+        gate.delay(0)
+        wait_until(lambda: larder.info("tiers")["tags_running_sweeps"] == "0", 30, "the end of the clean-up")
+        assert "tags_sweep_0" not in larder.info("tiers")
+    drops = [one for one in seen if one["doing"] == "drop"]
+    assert all(one["tags"] == "a%2Cb:%0D%0A" for one in seen), seen
+    for field, ordered in ("dropped", sorted), ("looked_at", sorted), ("left", lambda them: sorted(them)[::-1]):
+        numbers = [int(one[field]) for one in drops]
+        assert numbers == ordered(numbers) and len(set(numbers)) > 2, (field, numbers)
+    assert len(set(whole)) > 2, "tags_dropped_keys has not grown with the sweep"
+
+
+def test_the_orphan_ratio_is_that_of_now(lab):
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect(timeout=30) as client, redis.connect() as raw:
+        def ratio():
+            return float(larder.info("tiers")["tags_orphan_ratio"])
+        client.pipeline([("SET", f"k{n}", "v", "PX", "100", "TAGS", "1", "t") for n in range(3000)])
+        wait_until(lambda: ratio() > 0, 30, "orphans")
+        wait_until(lambda: left(raw) == [], 30, "the end of the orphans")
+        wait_until(lambda: ratio() == 0, 30, "a ratio of 0")
+        fill_tag(client, MANY)
+        client.call("TAGINVALIDATE", "many", "ASYNC")
+
+        def is_clean():
+            assert ratio() == 0, "what was invalidated is no orphan"
+            return left(raw) == []
+        wait_until(is_clean, 30, "the sweep")
+
+
 def test_redis_goes_away_before_an_invalidation(lab):
     """What is answered with an error is done when Redis is back, with its data."""
     redis = lab.redis("--appendonly", "yes", "--appendfsync", "always")

@@ -1,5 +1,8 @@
 #include "backend/redis/make_tier.h"
 
+#include <algorithm>
+#include <span>
+
 #include <fmt/format.h>
 
 #include "backend/redis/node_report.h"
@@ -14,6 +17,22 @@ std::string sentinel_address(const Options& options) {
     nodes += fmt::format("{}{}:{}", nodes.empty() ? "" : ",", host, port);
   return fmt::format("{}-sentinel://{}/{}/{}", options.address.tls ? "rediss" : "redis", nodes,
                      options.sentinels.master_name, options.address.db);
+}
+
+/// For a line of INFO, in which a comma or an end of line would be taken for more than a part of a tag.
+std::string in_line(const TagQuery& query) {
+  constexpr std::size_t kShown = 4;
+  std::string line;
+  for (const Bytes& tag : std::span(query.tags).first(std::min(query.tags.size(), kShown))) {
+    if (!line.empty()) line += '|';
+    for (const char byte : tag)
+      if (byte <= ' ' || byte > '~' || ByteView(",|=%").find(byte) != ByteView::npos)
+        line += fmt::format("%{:02X}", static_cast<unsigned char>(byte));
+      else
+        line += byte;
+  }
+  if (query.tags.size() > kShown) line += fmt::format("|%2B{}", query.tags.size() - kShown);
+  return line;
 }
 
 class RedisTier final : public Tier {
@@ -166,6 +185,15 @@ void RedisTier::report_tags(BackendReport& report) const {
                                     {"tags_pruned_orphans", std::to_string(tags_.pruned)},
                                     {"tags_orphan_ratio", fmt::format("{:.4f}", ratio)}})
     report.fields.emplace_back(name, value);
+  tags_.long_sweeps.for_each([&, number = 0](const TagProgress& sweep) mutable {
+    report.fields.emplace_back(
+        fmt::format("tags_sweep_{}", number++),
+        fmt::format("doing={},db={},tags={},{}={},looked_at={},left={},slots_left={},seconds={:.1f}",
+                    sweep.doing, sweep.db, in_line(sweep.query),
+                    sweep.doing == ByteView("count") ? "counted" : "dropped", sweep.dropped.load(),
+                    sweep.looked_at.load(), sweep.left.load(), sweep.slots_left.load(),
+                    static_cast<double>(steady_now_us() - sweep.began_us) / 1e6));
+  });
   if (view_.is_cluster)
     report.fields.emplace_back("tags_directory_trusted", tags_.directory.is_trusted() ? "1" : "0");
 }

@@ -24,6 +24,10 @@ constexpr ByteView kLost = "lost";    // in place of the log
 constexpr std::size_t kPruners = 32;  // in a cluster: each has a share of the slots
 constexpr int kMostRounds = 3;        // of a sweep that is disturbed by the loss of masters
 
+const char* name_of(TagAim aim) noexcept {
+  return aim == TagAim::drop ? "drop" : aim == TagAim::count ? "count" : "clean";
+}
+
 }  // namespace
 
 // --- a sweep ---
@@ -58,6 +62,7 @@ class TagSweep::Walk final : public OwnCaller {
     cursor_ = "0";
     log_.clear();
     walked_ = "0";
+    seen_here_ = 0;
     attempts_ = 0;
   }
 
@@ -85,19 +90,24 @@ class TagSweep::Walk final : public OwnCaller {
   [[nodiscard]] bool take_step() {
     ReplyCursor reply(this->reply());
     const ReplyCursor::Value head = reply.next();
-    if (head.is_error() || head.count != 7) {
+    if (head.is_error() || head.count != 9) {
       if (head.text.starts_with("NOSCRIPT") && ++attempts_ < kMostAttempts) return true;
       return end(head.is_error() ? head.text : ByteView("ERR Redis answered a sweep with something else"));
     }
     sweep_.state_.steps.fetch_add(1, std::memory_order_relaxed);
-    sweep_.outcome_.count += reply.next().integer();
+    const std::int64_t count = reply.next().integer();
     log_ = reply.next().text;
-    place_ = reply.next().text;
+    const Bytes came_from = std::exchange(place_, Bytes(reply.next().text));
     cursor_ = reply.next().text;
     for (std::int64_t left = reply.next().count; left > 0; --left)
       sweep_.context_.keyspace.void_key({db_, reply.next().text});
     if (reply.next().integer() == 0) is_clean_ = false;
     walked_ = std::to_string(reply.next().integer());
+    const std::int64_t seen = reply.next().integer(), size = reply.next().integer();
+    sweep_.note_step(count, seen);
+    const bool is_same = place_ == came_from && sweep_.plan_.aim != TagAim::clean;
+    seen_here_ = is_same ? seen_here_ + seen : 0;
+    note_left(std::max<std::int64_t>(size - seen_here_, 0));
     return place_.empty() ? end_tag() : true;
   }
 
@@ -113,8 +123,11 @@ class TagSweep::Walk final : public OwnCaller {
     return true;
   }
 
+  void note_left(std::int64_t left) { sweep_.progress_.left += left - std::exchange(left_, left); }
+
   [[nodiscard]] bool end(ByteView error) {
     const Bytes why(error);
+    note_left(0);
     if (!is_clean_) sweep_.unclean_.push_back(*group_);
     keys_.clear();
     sweep_.walked(why);
@@ -127,15 +140,20 @@ class TagSweep::Walk final : public OwnCaller {
   std::vector<std::string> keys_;  ///< of the group that it walks through; empty: none
   std::size_t tag_ = 0;            ///< of the query: whose index, and those below it, are walked through
   Bytes place_, cursor_, log_, walked_;
+  std::int64_t seen_here_ = 0;  ///< keys of the index under way
+  std::int64_t left_ = 0;       ///< of them, as told
   int attempts_ = 0;
 };
 
 TagSweep::TagSweep(const NodeContext& context, TagState& state, TagHost& host, Plan plan, Done done)
     : context_(context), state_(state), host_(host), plan_(std::move(plan)), done_(std::move(done)) {
   state_.running.fetch_add(1, std::memory_order_relaxed);
+  progress_.doing = name_of(plan_.aim);
+  progress_.db = plan_.db;
 }
 
 TagSweep::~TagSweep() {
+  if (steps_ > 1) state_.long_sweeps.remove(progress_);
   state_.running.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -154,22 +172,35 @@ void TagSweep::start_walks() {
     for (const auto& walk : walks_) {
       if (!walk->is_free() || next_group_ == groups_.size() || !outcome_.error.empty()) continue;
       ++open_;
+      progress_.slots_left = static_cast<std::int64_t>(groups_.size() - next_group_ - 1);
       walk->start(groups_[next_group_++]);
       again |= walk->is_free();
     }
   }
   starting_ = false;
   if (open_ > 0 || !done_) return;
-  if (plan_.aim == TagAim::drop)
-    state_.dropped.fetch_add(static_cast<std::uint64_t>(outcome_.count), std::memory_order_relaxed);
   if (!outcome_.error.empty()) unclean_.clear();
   std::exchange(done_, nullptr)(outcome_);
+}
+
+void TagSweep::note_step(std::int64_t count, std::int64_t seen) {
+  if (++steps_ == 2) {
+    progress_.query = plan_.query;
+    state_.long_sweeps.add(progress_);
+  }
+  outcome_.count += count;
+  progress_.dropped += count;
+  progress_.looked_at += seen;
+  if (plan_.aim == TagAim::drop)
+    state_.dropped.fetch_add(static_cast<std::uint64_t>(count), std::memory_order_relaxed);
 }
 
 /// What is not done here the pruner will find.
 void TagSweep::clean_up() {
   if (done_ || unclean_.empty()) return;
   plan_.aim = TagAim::clean;
+  state_.long_sweeps.rename(progress_, name_of(plan_.aim));
+  progress_.looked_at = 0;
   groups_ = std::exchange(unclean_, {});
   next_group_ = 0;
   start_walks();
@@ -192,8 +223,12 @@ class TagJobs::Pruner final : public OwnCaller {
   void tick(std::int64_t now_us) {
     if (busy_ || now_us < next_us_) return;
     next_us_ = now_us + kPruneUs;
-    if (topology_.is_cluster() ? !find_slot() : first_ > 0 || !find_db()) return;
+    if (topology_.is_cluster() ? !find_slot() : first_ > 0 || !find_db()) {
+      if (first_ == 0) state_.note_orphans(0, 0);
+      return;
+    }
     busy_ = true;
+    saw_sweep_ = is_sweeping();
     if (ask_step()) take();
   }
 
@@ -241,9 +276,14 @@ class TagJobs::Pruner final : public OwnCaller {
     const auto seen = static_cast<std::uint64_t>(reply.next().integer());
     const auto gone = static_cast<std::uint64_t>(reply.next().integer());
     state_.pruned.fetch_add(gone, std::memory_order_relaxed);
-    state_.note_orphans(seen, gone);
+    // What a sweep has dropped is cleaned up in its own time.
+    if (!saw_sweep_ && !is_sweeping()) state_.note_orphans(seen, gone);
     // Where many keys expire the next step comes at once: at the next tick.
     if (gone * 4 > seen) next_us_ = 0;
+  }
+
+  [[nodiscard]] bool is_sweeping() const noexcept {
+    return state_.running.load(std::memory_order_relaxed) > 0;
   }
 
   TagState& state_;
@@ -252,7 +292,7 @@ class TagJobs::Pruner final : public OwnCaller {
   std::size_t slot_;
   const std::size_t first_, share_;
   Bytes cursor_ = "0";
-  bool busy_ = false;
+  bool busy_ = false, saw_sweep_ = false;
   std::int64_t next_us_ = 0;
 };
 

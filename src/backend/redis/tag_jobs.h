@@ -71,6 +71,7 @@ class TagSweep {
 
   void start_walks();
   void walked(const Bytes& error);
+  void note_step(std::int64_t count, std::int64_t seen);
 
   const NodeContext& context_;
   TagState& state_;
@@ -84,6 +85,8 @@ class TagSweep {
   std::size_t open_ = 0;
   bool starting_ = false;
   Outcome outcome_;
+  TagProgress progress_;  ///< others see it from the second step on
+  std::uint64_t steps_ = 0;
 };
 
 void append_outcome(ReplyWriter& reply, const TagSweep::Outcome& outcome);

@@ -376,8 +376,8 @@ return {string.format('%.0f', next_cursor), present(meant)}
 )";
 
 /// One bounded step. Replies how many keys, the log of moves and how far it was read (if the sweep takes more
-/// than this step), where to go on, the keys, whether there is something to be cleaned up, and which of the
-/// tags of ALL it walks through.
+/// than this step), where to go on, the keys, whether there is something to be cleaned up, which of the tags
+/// of ALL it walks through, at how many keys it has looked, and how many are in the index where it goes on.
 ///
 /// A small index is given in one piece. If the budget is spent in the middle of it the cursor has the names
 /// of the keys that were seen to, as others may change the index meanwhile.
@@ -397,8 +397,8 @@ local walked = tonumber(ARGV[7])
 if walked == 0 then
   if needs_all then walked = fewest(first_tag) else walked = first_tag end
 end
-if not walked then return {0, log, '', '0', {}, 1, 0} end
-local query, count, keys, dropped, is_clean = ARGV[walked], 0, {}, {}, true
+if not walked then return {0, log, '', '0', {}, 1, 0, 0, 0} end
+local query, count, seen, keys, dropped, is_clean = ARGV[walked], 0, 0, {}, {}, true
 budget = tonumber(ARGV[2])
 local function following(tag)
   if exact then return nil end
@@ -469,6 +469,7 @@ local function go_on_in(tag)
     -- What is left to be cleaned up is found once more.
     if not visit(tag, some) then return tag end
     first = first + #some
+    seen = seen + #some
     if not cleans then for _, key in ipairs(some) do done[#done + 1] = key end end
   until first > #members or work >= budget and not cleans
   if first <= #members then
@@ -494,6 +495,7 @@ local function follow_moves()
     end
     if #meant > 0 then drop(query, meant) end
     at = at + #found
+    seen = seen + #found
   until #found < few or work >= budget
   log = string.format('%s:%d', name, at)
   return #found == few and query or nil
@@ -518,7 +520,8 @@ if drops and (tag or log ~= '') then
   end
   call('PEXPIRE', moves, 60000)
 end
-return {count, log, tag or '', cursor, keys, is_clean and 1 or 0, walked}
+local size = tag and call('HLEN', index .. tag) or 0
+return {count, log, tag or '', cursor, keys, is_clean and 1 or 0, walked, seen, size}
 )";
 
 /// A sweep as one step, for what is between MULTI and EXEC. It looks first at all that it would touch: where

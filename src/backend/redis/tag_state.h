@@ -6,6 +6,7 @@
 
 #include "backend/pending_invalidations.h"
 #include "backend/redis/tag_directory.h"
+#include "backend/redis/tag_progress.h"
 #include "base/counter.h"
 
 namespace larder::redis {
@@ -19,6 +20,7 @@ struct TagState {
   const std::string prefix;  ///< of the names of all bookkeeping
   PendingInvalidations pending;
   TagDirectory directory;  ///< in a cluster
+  LongSweeps long_sweeps;
 
   std::atomic<bool> scripts_refused{false};  ///< Redis lets Larder's own user not run them
 
@@ -30,13 +32,16 @@ struct TagState {
   std::atomic<std::uint64_t> seen{0},
       orphans{0};  ///< records looked at lately, and those of them that were such
 
+  /// By one thread. What was seen fades, the faster the less there is to see: in the end there are no
+  /// orphans.
   void note_orphans(std::uint64_t looked_at, std::uint64_t gone) noexcept {
-    constexpr std::uint64_t kRemembered = 100'000;
+    constexpr std::uint64_t kRemembered = 10'000;
+    const auto fade = [](std::uint64_t count) { return count - count / 8; };
     seen += looked_at;
     orphans += gone;
-    if (seen < kRemembered) return;
-    seen = seen / 2;
-    orphans = orphans / 2;
+    if (looked_at > 0 && seen < kRemembered) return;
+    orphans = looked_at == 0 && orphans < 8 ? 0 : fade(orphans);
+    seen = fade(seen);
   }
 
   /// Whether any key of the database has ever had tags, as far as is known: what costs something is done only
