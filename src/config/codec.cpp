@@ -187,6 +187,23 @@ Codec<std::string> socket_path() {
   };
 }
 
+Codec<std::string> host() {
+  constexpr std::size_t kMostBytes = 253;
+  return {
+      .types = {TomlType::string},
+      .allowed = "a host name or an IP address without port and brackets",
+      .parse = [](std::string_view text) -> std::optional<std::string> {
+        constexpr std::string_view kLetters =
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
+        const bool has_port = std::ranges::count(text, ':') == 1;
+        if (text.size() > kMostBytes || text.find_first_not_of(kLetters) != text.npos || has_port)
+          return std::nullopt;
+        return std::string(text);
+      },
+      .print = as_is<std::string>,
+  };
+}
+
 Codec<std::uint32_t> file_mode() {
   return {
       .types = {TomlType::string},

@@ -115,6 +115,7 @@ inline constexpr std::uint64_t kMaxBytes = std::numeric_limits<std::int64_t>::ma
 [[nodiscard]] Codec<std::vector<std::string>> ip_addresses();
 [[nodiscard]] Codec<std::vector<std::string>> prefixes();
 [[nodiscard]] Codec<std::string> socket_path();
+[[nodiscard]] Codec<std::string> host();  ///< a name or an IP address without brackets; may be empty
 [[nodiscard]] Codec<std::uint32_t> file_mode();
 [[nodiscard]] Codec<std::filesystem::path> directory();
 [[nodiscard]] Codec<std::string> schema_name();

@@ -135,6 +135,15 @@ std::vector<Key> server_keys() {
           {.doc = "The octal file mode of the Unix socket."}),
       key("server.workers", server, &S::workers, integer(0U, 1024U),
           {.doc = "Worker threads; 0: one per core.", .flag = "--workers", .placeholder = "N"}),
+      key("server.cluster_announce_ip", server, &S::announce_host, host(),
+          {.doc =
+               "The host, a name or an address, that CLUSTER SLOTS, SHARDS and NODES tell clients in front "
+               "of a Redis Cluster; empty: the address that the client's connection has here, which is "
+               "not right behind a load balancer or a published port."}),
+      key("server.cluster_announce_port", server, &S::announce_port, integer<std::uint16_t>(0, 65535),
+          {.doc = "The TCP port that they tell; 0: that of the client's connection."}),
+      key("server.cluster_announce_tls_port", server, &S::announce_tls_port, integer<std::uint16_t>(0, 65535),
+          {.doc = "The same for clients that speak TLS."}),
       key("server.requirepass", server, &S::requirepass, text(),
           {.doc = "The password clients must give with AUTH; empty: none. In front of Redis its users log in "
                   "with "

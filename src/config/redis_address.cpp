@@ -70,6 +70,9 @@ void parse_user_info(std::string_view info, RedisAddress& out) {
 }
 
 void parse_host_and_port(std::string_view text, RedisAddress& out) {
+  if (text.find(',') != text.npos)
+    throw ConfigError(
+        "it names several hosts: redis-cluster://host,host and redis-sentinel://host,host/master-name may");
   std::string_view host;
   if (text.starts_with('[')) {
     const std::size_t bracket = text.find(']');

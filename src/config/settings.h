@@ -60,7 +60,10 @@ struct ServerSettings {
   std::chrono::milliseconds tls_handshake_timeout{10'000};
   std::string unixsocket;  // empty: none
   std::uint32_t unixsocket_mode = 0700;
-  unsigned workers = 0;  // 0: one per core, see worker_count()
+  unsigned workers = 0;             // 0: one per core, see worker_count()
+  std::string announce_host;        // in answers to CLUSTER SLOTS; empty: what the client is connected to
+  std::uint16_t announce_port = 0;  // 0: the same
+  std::uint16_t announce_tls_port = 0;
   std::string requirepass;
   bool allow_unprotected = false;
   unsigned databases = 16;

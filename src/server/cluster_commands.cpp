@@ -20,13 +20,13 @@ namespace {
 constexpr std::int64_t kLastSlot = redis::kHashSlots - 1;
 constexpr ByteView kNoCluster = "ERR This instance has cluster support disabled";
 
-/// Where the client has found this server: what it may connect to again.
+/// What the client may connect to again: as the configuration says, or where it has found this server.
 struct Place {
   std::string host;
   std::int64_t port;
 };
 
-Place place_of(Session& session) {
+Place found_at(Session& session) {
   const ClientIdentity& identity = session.identity();
   Place place{"127.0.0.1", session.worker().server().tcp_port()};
   const std::size_t colon = identity.local_address.rfind(':');
@@ -35,6 +35,16 @@ Place place_of(Session& session) {
   if (place.host.starts_with('[')) place.host = place.host.substr(1, place.host.size() - 2);
   std::from_chars(identity.local_address.data() + colon + 1,
                   identity.local_address.data() + identity.local_address.size(), place.port);
+  return place;
+}
+
+Place place_of(Session& session) {
+  const config::ServerSettings& announced = session.worker().server().settings().server;
+  const std::uint16_t port =
+      session.identity().is_tls ? announced.announce_tls_port : announced.announce_port;
+  Place place = found_at(session);
+  if (!announced.announce_host.empty()) place.host = announced.announce_host;
+  if (port != 0) place.port = port;
   return place;
 }
 

@@ -72,6 +72,8 @@ TEST_CASE("redis address: an error says what is wrong and never the password") {
       Case{"redis://h?db=", "database"},
       Case{"redis://h?family=6", "only parameter"},
       Case{"redis://::1", "in brackets"},
+      Case{"redis://a:1,b:2", "several hosts"},
+      Case{"rediss://a,b/0", "several hosts"},
       Case{"redis://[::1", "not closed"},
       Case{"redis://[::1]x", "not a port"},
       Case{"redis://[]", "host is missing"},

@@ -168,6 +168,18 @@ def test_larder_looks_like_one_node_of_a_cluster(lab):
         assert (info["cluster_masters"], info["cluster_slots_covered"]) == ("3", "16384")
 
 
+def test_clients_are_told_where_to_connect(lab):
+    """Behind a load balancer the address of the socket is not theirs to use."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster, config={"server.cluster_announce_ip": "redis.internal", "server.cluster_announce_port": 7000})
+    with larder.connect() as client:
+        (_first, _last, node), = client.value("CLUSTER", "SLOTS")
+        assert node[:2] == [b"redis.internal", 7000]
+        assert b" redis.internal:7000@0 myself,master" in client.value("CLUSTER", "NODES")
+        shard = client.value("CLUSTER", "SHARDS")[0][3][0]
+        assert shard[2:8] == [b"port", 7000, b"ip", b"redis.internal", b"endpoint", b"redis.internal"]
+
+
 class Nameless:
     """A server that Larder is not told of by a flag."""
 

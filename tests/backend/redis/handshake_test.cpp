@@ -40,6 +40,13 @@ TEST_CASE("redis handshake: a stranger only knocks") {
   }
 }
 
+TEST_CASE("redis handshake: who is in a hurry logs in and knocks, at a busy server too") {
+  Handshake handshake(kUser, {.db = 2, .hurries = true});
+  CHECK(handshake.request() == "*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$3\r\np w\r\n*1\r\n$4\r\nPING\r\n");
+  CHECK(handshake.take("+OK\r\n") == Outcome::more);
+  CHECK(handshake.take("-BUSY Redis is busy running a script.\r\n") == Outcome::done);
+}
+
 TEST_CASE("redis handshake: a refused login is told from other refusals") {
   Handshake user(kUser, {});
   CHECK(user.take("-WRONGPASS invalid username-password pair or user is disabled.\r\n") == Outcome::refused);

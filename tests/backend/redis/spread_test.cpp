@@ -70,6 +70,7 @@ TEST_CASE("spread: the first error is the reply, unless one success is enough") 
   CHECK(merged(Spread::values, {"*1\r\n$-1\r\n", "-ERR b\r\n"}, {0, 1}) == "-ERR b\r\n");
   CHECK(merged(Spread::any_succeeds, {"-NOTBUSY a\r\n", "+OK\r\n"}) == "+OK\r\n");
   CHECK(merged(Spread::any_succeeds, {"-NOTBUSY a\r\n", "-NOTBUSY b\r\n"}) == "-NOTBUSY a\r\n");
+  CHECK(merged(Spread::any_succeeds, {"-NOTBUSY a\r\n", "-UNKILLABLE b\r\n"}) == "-UNKILLABLE b\r\n");
 }
 
 TEST_CASE("spread: a SCAN goes from master to master behind one cursor") {
