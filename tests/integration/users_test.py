@@ -1,6 +1,7 @@
 """Clients that log in as users of the Redis behind Larder: each has its own rights, and nobody else's."""
 
 import threading
+import time
 
 from support.resp import Client, ReplyError, decode, wait_until
 
@@ -183,6 +184,21 @@ def test_renames_where_larder_may_run_no_scripts(lab):
             client.call("MULTI")
             assert client.call("TAGADD", "app:2", "t").startswith(b"-ERR no key can have tags here")
             assert client.call("EXEC").startswith(b"-EXECABORT")
+
+
+def test_l1_forgets_what_larders_user_may_no_longer_read(lab):
+    behind = lab.redis()
+    direct = lab.closing(behind.connect())
+    direct.call("ACL", "SETUSER", "larder", "on", ">pw", "~*", "&*", "+@all")
+    behind.url = behind.url.replace("://", "://larder:pw@")
+    client = lab.closing(lab.larder("redis", behind).connect())
+    for rule in ("resetkeys ~open:*", "-get"):
+        direct.call("ACL", "SETUSER", "larder", "~*", "+@all")
+        client.call("SET", "secret", "s")
+        assert client.value("GET", "secret") == client.value("GET", "secret") == b"s"
+        time.sleep(1.5)  # it has been seen what the user may
+        direct.call("ACL", "SETUSER", "larder", *rule.split())
+        wait_until(lambda: client.call("GET", "secret").startswith(b"-NOPERM"), 10, "the right to be lost")
 
 
 def test_order_around_a_login(lab):

@@ -35,6 +35,7 @@ struct InFlight {
     topology,      ///< CLUSTER SLOTS
     login,         ///< AUTH of login `index`
     tagged,        ///< whether database `index` has the bookkeeping of tags, or scripts are refused
+    rights,        ///< ACL GETUSER of Larder's own user
     subscription,  ///< the Subscription `index`: a push for each of its names, or one error
     pong,          ///< PING of a subscriber
     ping,          ///< on a tracked lane the question of swap_watch.h
@@ -308,6 +309,21 @@ class Lane final : public Pollable {
     return std::exchange(swapdb_calls_, calls) != calls;
   }
 
+  /// As whom it logs in.
+  [[nodiscard]] config::RedisAddress login() const;
+
+  /// Takes note of what Redis lets its user do, or of an error; true when it is not what it was the last
+  /// time.
+  [[nodiscard]] bool rights_changed(ByteView rights) noexcept {
+    tells_rights_ = !rights.starts_with('-');
+    const std::uint64_t hash = tells_rights_ ? hash_bytes(rights) : 0;
+    const std::uint64_t before = std::exchange(rights_hash_, hash);
+    return tells_rights_ && before != 0 && before != hash;
+  }
+
+  /// False: Redis has refused to, and would enter each attempt in its ACL LOG.
+  [[nodiscard]] bool tells_rights() const noexcept { return tells_rights_; }
+
   /// Redis does not accept its user (any more), who is not Larder's own.
   [[nodiscard]] bool lost_its_rights() const noexcept { return login_refused_ && !is_own(); }
 
@@ -346,7 +362,6 @@ class Lane final : public Pollable {
   void secure();
   void shake_hands();
   void send_greeting();
-  [[nodiscard]] config::RedisAddress login() const;
   void greet(ByteView reply);
   void note_login(bool refused) noexcept;
   void become_ready();
@@ -405,6 +420,8 @@ class Lane final : public Pollable {
   bool flush_scheduled_ = false;
   bool output_wanted_ = false;
   bool login_refused_ = false;  ///< in the last attempt
+  bool tells_rights_ = true;
+  std::uint64_t rights_hash_ = 0;  ///< of the user's rules; 0: not known
   std::uint32_t losses_ = 0;  ///< of connections: when it moves, the one at hand is gone, and may have a heir
   bool had_connection_ = false;
   bool was_ready_ = false;  ///< ever; then a new connection is a reconnect

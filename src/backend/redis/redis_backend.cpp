@@ -17,7 +17,7 @@
 namespace larder::redis {
 namespace {
 
-constexpr std::int64_t kAskAboutTagsUs = 1'000'000;
+constexpr std::int64_t kAskAboutTagsUs = 1'000'000, kAskAboutRightsUs = 1'000'000;
 constexpr auto kTick = std::chrono::milliseconds(50);
 /// No lane's: what follows waits until the request is answered, as it may have to be sent again.
 constexpr char kNoOrder = 0;
@@ -404,6 +404,9 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
           is_about_rights(reply.bytes) || reply.bytes.starts_with("-ERR unknown command"),
           std::memory_order_relaxed);
       return;
+    case InFlight::Kind::rights:
+      if (lane.rights_changed(reply.bytes)) context_.keyspace.void_all();
+      return;
     case InFlight::Kind::unblock:
       return private_.unblocked(entry, reply.bytes);
     case InFlight::Kind::fill:
@@ -588,6 +591,22 @@ void RedisBackend::on_ready(Lane& lane, const Handshake& handshake) {
 
 // --- upkeep ---
 
+/// What L1 holds was read with the rights of Larder's own user, who may have lost some of them.
+void RedisBackend::ask_about_rights(std::int64_t now_us) {
+  if (!context_.caching || now_us < asked_about_rights_us_ + kAskAboutRightsUs) return;
+  asked_about_rights_us_ = now_us;
+  topology_.for_each_node([&](const Node& node) {
+    node.for_each_own_lane([&](Lane& lane) {
+      if (!lane.is_ready() || !lane.speaks_for_node() || !lane.tells_rights()) return;
+      const std::string user = lane.login().user;
+      append_request(lane.output(), {"ACL", "GETUSER", user.empty() ? ByteView("default") : ByteView(user)});
+      InFlight entry;
+      entry.kind = InFlight::Kind::rights;
+      lane.expect(entry);
+    });
+  });
+}
+
 void RedisBackend::arm_tick(std::chrono::milliseconds delay) {
   timer_.expires_after(delay);
   timer_.async_wait([this](const boost::system::error_code& error) {
@@ -610,12 +629,15 @@ void RedisBackend::tick() {
   tag_jobs_.tick(now_us);
   tag_blocks_.tick();
   ask_about_tags(now_us);
+  ask_about_rights(now_us);
 }
 
 /// Other Larders may have begun to use tags. A script asks, to learn whether Larder's own user may run any
 /// there. In a cluster that is all there is to learn.
 void RedisBackend::ask_about_tags(std::int64_t now_us) {
-  if (now_us < asked_about_tags_us_ + kAskAboutTagsUs) return;
+  // What is refused is entered in Redis' ACL LOG.
+  const bool refused = tag_state_.scripts_refused.load(std::memory_order_relaxed);
+  if (now_us < asked_about_tags_us_ + (refused ? 60 : 1) * kAskAboutTagsUs) return;
   const std::string records = TagGroup::of_database(tag_state_.prefix).records();
   topology_.for_each_node([&](const Node& node) {
     node.for_each_own_lane([&](Lane& lane) {

@@ -100,6 +100,7 @@ class RedisBackend final : public Backend,
   void tidy(const Request& request, const Route& route, Lane& lane);
   [[nodiscard]] bool goes_again(Lane& lane, const InFlight& entry, const Reply& reply);
   void ask_about_tags(std::int64_t now_us);
+  void ask_about_rights(std::int64_t now_us);
   [[nodiscard]] bool is_swept(const Route& route) const noexcept;
   void heed_promotions();
   void heed_directory(const InFlight& entry);
@@ -164,7 +165,7 @@ class RedisBackend final : public Backend,
   const Broadcasts& broadcasts_;
   BroadcastWaiters broadcast_waiters_;
   std::uint32_t promotions_ = 0;  ///< of masters, that were heeded
-  std::int64_t asked_about_tags_us_ = 0;
+  std::int64_t asked_about_tags_us_ = 0, asked_about_rights_us_ = 0;
   std::vector<KeyRef> keys_;  ///< room for one request's keys
   boost::asio::steady_timer timer_;
   bool draining_ = false;
