@@ -167,7 +167,7 @@ std::vector<const CommandSpec*> own_commands() {
   return own;
 }
 
-void copy(ReplyCursor& from, std::int64_t count, ReplyWriter& reply) {
+void copy_values(ReplyCursor& from, std::int64_t count, ReplyWriter& reply) {
   for (; count > 0; --count) reply.raw(from.take());
 }
 
@@ -185,7 +185,7 @@ void complete_info(Names argv, ByteView upstream, ReplyWriter& reply) {
   }
   const std::vector<const CommandSpec*> own = own_commands();
   reply.begin_array(static_cast<std::size_t>(count) + own.size());
-  copy(cursor, count, reply);
+  copy_values(cursor, count, reply);
   for (const CommandSpec* const spec : own) append_command_info(reply, *spec);
 }
 
@@ -201,7 +201,7 @@ void complete_list(Names argv, ByteView upstream, ReplyWriter& reply) {
   ReplyCursor cursor(upstream);
   const std::int64_t count = cursor.next().count;
   reply.begin_array(static_cast<std::size_t>(count) + names.size());
-  copy(cursor, count, reply);
+  copy_values(cursor, count, reply);
   for (const ByteView name : names) reply.bulk(name);
 }
 
