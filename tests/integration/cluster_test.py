@@ -173,6 +173,7 @@ def test_clients_are_told_where_to_connect(lab):
     cluster = lab.redis_cluster(replicas=False)
     larder = lab.larder("redis", cluster, config={"server.cluster_announce_ip": "redis.internal", "server.cluster_announce_port": 7000})
     with larder.connect() as client:
+        client.call("SET", "k", "v")  # it has found out that it is a cluster
         (_first, _last, node), = client.value("CLUSTER", "SLOTS")
         assert node[:2] == [b"redis.internal", 7000]
         assert b" redis.internal:7000@0 myself,master" in client.value("CLUSTER", "NODES")

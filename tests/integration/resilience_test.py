@@ -111,7 +111,7 @@ def test_a_slow_command_opens_no_breaker(lab):
         assert b"did not answer" in client.call(*BUSY)
         wait_until(lambda: client.call("SET", "k", "v") == b"+OK\r\n", 10, "Redis to be done")
     node = nodes_of(larder)[redis.port]
-    assert (node["breaker"], node["breaker_openings"], node["timeouts"]) == ("closed", "0", "1")
+    assert (node["breaker"], node["breaker_openings"], node["timeouts"]) == ("closed", "0", "1"), node
 
 
 @demanding

@@ -57,16 +57,20 @@ class Lab:
         return Certificates(self.path("certificates"))
 
     def redis_cluster(self, *options, **shape):
-        """Made anew if it fails: now and then a node closes a connection meanwhile and says nothing of it."""
-        try:
-            cluster = RedisCluster(self.path("cluster"), *options, **shape)
-        except RuntimeError as fault:
-            self.note(f"made anew: {str(fault).splitlines()[0]}")
-            cluster = RedisCluster(self.path("cluster"), *options, **shape)
-        return self._adopt(cluster)
+        """Now and then a node closes a connection meanwhile and says nothing of it."""
+        return self._made_at_second_try(RedisCluster, "cluster", options, shape)
 
     def redis_sentinels(self, *options, **shape):
-        return self._adopt(RedisSentinels(self.path("sentinels"), *options, **shape))
+        """On a busy machine they may fail the master over before they have all met."""
+        return self._made_at_second_try(RedisSentinels, "sentinels", options, shape)
+
+    def _made_at_second_try(self, kind, name, options, shape):
+        try:
+            servers = kind(self.path(name), *options, **shape)
+        except RuntimeError as fault:
+            self.note(f"made anew: {str(fault).splitlines()[0]}")
+            servers = kind(self.path(name), *options, **shape)
+        return self._adopt(servers)
 
     def postgres(self):
         return self._adopt(PostgresServer(self.path("postgres"), self._template))

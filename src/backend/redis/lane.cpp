@@ -58,6 +58,11 @@ std::array<char, kReadBytes>& scratch() {
   return bytes;
 }
 
+/// Nobody waits for the answer, and it is asked for again.
+bool asks_for_larder(InFlight::Kind kind) noexcept {
+  return kind == InFlight::Kind::ping || kind == InFlight::Kind::tagged || kind == InFlight::Kind::rights;
+}
+
 }  // namespace
 
 struct Lane::Resolver {
@@ -545,7 +550,7 @@ void Lane::probe(std::int64_t now_us) {
 
 // --- deadlines ---
 
-void Lane::tick(std::int64_t now_us) {
+void Lane::tick(std::int64_t now_us, bool runs_script) {
   if (state_ == State::closed && now_us >= retry_at_us_ && context_.breaker.is_closed()) return open();
   if (state_ == State::closed) return;
   if (state_ != State::ready) {
@@ -554,7 +559,7 @@ void Lane::tick(std::int64_t now_us) {
     return;
   }
   expire_requests(now_us);
-  if (state_ == State::ready) check_life(now_us);
+  if (state_ == State::ready) check_life(now_us, runs_script);
 }
 
 void Lane::expire_requests(std::int64_t now_us) {
@@ -563,7 +568,7 @@ void Lane::expire_requests(std::int64_t now_us) {
     InFlight& request = in_flight_[expired_++];
     request.expired = true;
     context_.worker.statistics.orphans.fetch_add(1, std::memory_order_relaxed);
-    if (request.kind == InFlight::Kind::ping) continue;
+    if (asks_for_larder(request.kind)) continue;
     context_.statistics.timeouts.add();
     count_failure();
     // Its client is told now, and may be gone before the late reply or the connection's end.
@@ -573,8 +578,14 @@ void Lane::expire_requests(std::int64_t now_us) {
   }
 }
 
+bool Lane::asks_for_larder_only() noexcept {
+  for (std::size_t i = 0; i < in_flight_.size(); ++i)
+    if (!asks_for_larder(in_flight_[i].kind)) return false;
+  return true;
+}
+
 /// A silent connection is asked for a sign of life, a tracked one in any case. Every reply is such a sign.
-void Lane::check_life(std::int64_t now_us) {
+void Lane::check_life(std::int64_t now_us, bool runs_script) {
   if (!in_flight_.empty() && in_flight_.front().patient) return;  // TCP tells of its end
   const Options& options = context_.worker.options;
   const std::int64_t quiet_since_us = purpose_.tracking ? pinged_us_ : heard_us_;
@@ -588,10 +599,11 @@ void Lane::check_life(std::int64_t now_us) {
     count_failure();
     context_.worker.owner.on_doubt(*this);
   }
-  // A command may take its time, and it blocks Redis as a whole: a ping is not waited for that long.
-  const bool only_ping = in_flight_.size() == 1 && in_flight_.front().kind == InFlight::Kind::ping;
+  // A command may take its time, and it blocks Redis as a whole: a question of our own is not waited for that
+  // long, unless it is a script on another connection that does.
+  const bool only_own = !runs_script && asks_for_larder_only();
   const auto patience =
-      options.ping_timeout + (only_ping ? std::chrono::milliseconds(0) : options.command_timeout);
+      options.ping_timeout + (only_own ? std::chrono::milliseconds(0) : options.command_timeout);
   if (silent_us >= micros(patience)) lose(std::string(kSilent));
 }
 

@@ -241,7 +241,7 @@ class Lane final : public Pollable {
   [[nodiscard]] WrittenKeys& written_keys() noexcept { return written_keys_; }
 
   /// Deadlines: time-outs of requests, of the connection, of the sign of life.
-  void tick(std::int64_t now_us);
+  void tick(std::int64_t now_us, bool runs_script = false);
 
   void close();
 
@@ -387,7 +387,8 @@ class Lane final : public Pollable {
   void count_failure();
   void forget_expired() noexcept;
   void expire_requests(std::int64_t now_us);
-  void check_life(std::int64_t now_us);
+  void check_life(std::int64_t now_us, bool runs_script);
+  [[nodiscard]] bool asks_for_larder_only() noexcept;
   void ping(std::int64_t now_us);
 
   const LaneContext& context_;

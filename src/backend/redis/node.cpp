@@ -126,8 +126,11 @@ std::unique_ptr<Lane> Node::make_killing_lane(const UpstreamUser* user) const {
 void Node::tick(std::int64_t now_us) {
   if (breaker_.wants_probe(now_us)) usual_lane().probe(now_us);
   tell_breaker();
+  const bool runs_script = std::ranges::any_of(lanes_, [](const auto& lane) {
+    return lane != nullptr && lane->purpose().scripts > 0 && lane->is_held_up();
+  });
   for (const auto& lane : lanes_)
-    if (lane != nullptr) lane->tick(now_us);
+    if (lane != nullptr) lane->tick(now_us, runs_script);
   tick_guests(now_us);
 }
 

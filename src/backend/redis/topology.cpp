@@ -109,7 +109,8 @@ bool Topology::apply(const SlotMap& map) {
     changed = true;
   }
   const auto was_master = [this](std::uint16_t index) { return std::ranges::count(masters_, index) > 0; };
-  if (!std::ranges::all_of(indexes, was_master)) ++promotions_;
+  // The first map of a worker promotes nobody.
+  if (!masters_.empty() && !std::ranges::all_of(indexes, was_master)) ++promotions_;
   masters_ = std::move(indexes);
   settle_roles(map);
   tell_roles();
