@@ -23,8 +23,8 @@ REFUSED = """
 ASKING|SCRIPT DEBUG YES|SCRIPT DEBUG SYNC|script debug yes|SYNC|PSYNC ? -1|REPLCONF ACK 0|REPLCONF capa eof
 """
 
-# They end or move the server behind, or take long.
-LEFT_OUT = {"shutdown", "replicaof", "slaveof", "pfselftest"}
+# They end or move the server behind, take long, or delete what the neighbours have just written.
+LEFT_OUT = {"shutdown", "replicaof", "slaveof", "pfselftest", "flushall", "flushdb"}
 
 
 def commands_in(table):
