@@ -179,7 +179,10 @@ void complete_info(Names argv, ByteView upstream, ReplyWriter& reply) {
     for (const ByteView name : argv.subspan(2)) {
       const CommandSpec* const spec = find_by_full_name(name);
       const ByteView known = cursor.take();
-      spec != nullptr&& is_own(*spec) ? append_command_info(reply, *spec) : reply.raw(known);
+      if (spec != nullptr && is_own(*spec))
+        append_command_info(reply, *spec);
+      else
+        reply.raw(known);
     }
     return;
   }

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -161,7 +162,7 @@ void Poller::yield() noexcept {
 
 bool Poller::serve_batch() {
   Impl& state = *impl_;
-  if (state.gathers && state.last_count == 1) yield();
+  if (std::exchange(state.gathers, false) && state.last_count == 1) yield();
   state.waiting.store(true);
   // A wait of a millisecond would end before the kernel's own next tick: to set a timer for it costs more
   // than the wait.

@@ -50,9 +50,9 @@ class Poller {
   /// Registers a hook that runs at the end of every batch, for as long as the poller lives.
   void at_every_end_of_batch(std::function<void()> hook);
 
-  /// From now on, after a batch of one event, other threads that are ready run before the next wait. A thread
-  /// that sleeps is woken by the first event, often on the processor of whoever sends it, which then cannot
-  /// send the others: requests would be served and passed on one by one (numbers: docs/performance.md).
+  /// There is no hurry: before the next wait other threads that are ready run first, if this batch had one
+  /// event. A thread that sleeps is woken by the first event, often on the processor of whoever sends it,
+  /// which then cannot send the others: they would be served and passed on one by one (docs/performance.md).
   void gather_events() noexcept;
 
   /// Gives Asio its turn now: to be called after a post() from another thread. Thread: any.

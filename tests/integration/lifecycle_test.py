@@ -231,12 +231,16 @@ def test_environment_chooses_the_backend(lab):
     assert "REDIS_URL" in larder_says(lab, "--check-config", env={"CACHE_ADAPTER": "redis"}, expect=1)
 
 
-def test_private_postgres(lab):
-    """Nothing is configured: Larder starts its own PostgreSQL, as root under another user, and stops it at its end."""
+def on_private_postgres(lab, data):
     if lab.stand_in:
         lab.skip("redis-server has no PostgreSQL")
+    return lab.larder("postgres", behind=Nothing, config={"postgres.data_dir": str(data)})
+
+
+def test_private_postgres(lab):
+    """Nothing is configured: Larder starts its own PostgreSQL, as root under another user, and stops it at its end."""
     data = lab.path("data")
-    larder = lab.larder("postgres", behind=Nothing, config={"postgres.data_dir": str(data)})
+    larder = on_private_postgres(lab, data)
     with larder.connect() as client:
         assert client.call("SET", "k", "kept") == b"+OK\r\n"
     assert processes_in(data)
@@ -257,10 +261,8 @@ def await_write(client):
 
 
 def test_private_postgres_that_dies_is_started_again(lab):
-    if lab.stand_in:
-        lab.skip("redis-server has no PostgreSQL")
     data = lab.path("data")
-    larder = lab.larder("postgres", behind=Nothing, config={"postgres.data_dir": str(data)})
+    larder = on_private_postgres(lab, data)
     with larder.connect() as client:
         assert client.call("SET", "k", "v") == b"+OK\r\n"
         [server] = processes_in(data)

@@ -387,6 +387,7 @@ class Lane final : public Pollable {
   void count_failure();
   void forget_expired() noexcept;
   void expire_requests(std::int64_t now_us);
+  [[nodiscard]] bool is_behind() noexcept;
   void check_life(std::int64_t now_us, bool runs_script);
   [[nodiscard]] bool asks_for_larder_only() noexcept;
   void ping(std::int64_t now_us);

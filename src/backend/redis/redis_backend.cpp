@@ -85,7 +85,6 @@ RedisBackend::RedisBackend(boost::asio::io_context& io, Poller& poller, const Sh
       broadcasts_(shared.broadcasts),
       broadcast_waiters_(context_, shared.broadcasts, tag_state_.prefix),
       timer_(io) {
-  poller.gather_events();
   // The lane that most clients will use is opened at once: a wrong address shows in the log, not at the first
   // request.
   if (shared.options.sentinels.nodes.empty())
@@ -137,9 +136,7 @@ void RedisBackend::append_read_keys(const Request& request, std::vector<KeyRef>&
   if (is_transaction(request))
     return for_each_queued(request, [&](const Request& queued) { append_read_keys(queued, keys); });
   const Route route = commands_.route(request);
-  const bool runs_script = route.effect == Effect::all && route.key_rule == KeyRule::counted_from_second &&
-                           route.needs == Private::no;
-  if (!route.readonly && !runs_script) return;
+  if (!route.readonly && !route.runs_script) return;
   std::vector<ByteView> names;
   commands_.append_keys(request, route, names);
   for (const ByteView name : names) keys.emplace_back(request.caller.db(), name);
