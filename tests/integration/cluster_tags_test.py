@@ -70,6 +70,43 @@ def test_the_bookkeeping_in_a_cluster_is_not_shown(lab):
         assert client.value("TAGINVALIDATE", "posts") == 1
 
 
+def test_the_bookkeeping_in_a_slot_is_not_shown(lab):
+    """CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT mean the keys of clients, whatever lies beside them."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster)
+    with larder.connect() as client:
+        assert client.call("SET", "{s}untagged", "v") == b"+OK\r\n"
+
+        def keys_in(slot, most):
+            return decode(client.call("CLUSTER", "GETKEYSINSLOT", slot, most))
+
+        slot = key_slot("s")
+        assert client.value("CLUSTER", "COUNTKEYSINSLOT", slot) == 1 and keys_in(slot, 5) == [b"{s}untagged"]
+        tags = [f"tag{n}" for n in range(20)]
+        names = {b"{s}untagged", *(b"{s}%d" % n for n in range(5))}
+        for n in range(5):
+            assert client.call("SET", f"{{s}}{n}", "v", "TAGS", len(tags), *tags) == b"+OK\r\n"
+        assert client.value("CLUSTER", "COUNTKEYSINSLOT", slot) == 6
+        for most in range(9):
+            found = keys_in(slot, most)
+            assert len(found) == len(set(found)) == min(most, 6) and names.issuperset(found)
+        assert set(keys_in(slot, 2**63 - 1)) == names
+        client.pipeline([("MULTI",), ("CLUSTER", "COUNTKEYSINSLOT", slot), ("CLUSTER", "GETKEYSINSLOT", slot, 9)])
+        count, found = decode(client.call("EXEC"))
+        assert count == 6 and set(found) == names
+        for page in (0, *map(key_slot, tags)):  # a slot of the directory
+            assert client.value("CLUSTER", "COUNTKEYSINSLOT", page) == 0 and keys_in(page, 5) == []
+        with cluster.connect() as raw:
+            node = raw._client(cluster.owner("s").port)
+            for words in (("COUNTKEYSINSLOT", "x"), ("COUNTKEYSINSLOT", 16384), ("COUNTKEYSINSLOT", f"0{slot}"),
+                          ("GETKEYSINSLOT", slot, -1), ("GETKEYSINSLOT", slot, "x"), ("GETKEYSINSLOT", -1, 1),
+                          ("COUNTKEYSINSLOT", slot, 1), ("GETKEYSINSLOT", slot)):
+                assert client.call("CLUSTER", *words) == node.call("CLUSTER", *words), words
+        while found := keys_in(slot, 2):
+            assert client.value("DEL", *found) == len(found)
+        assert client.value("CLUSTER", "COUNTKEYSINSLOT", slot) == 0 and client.value("DBSIZE") == 0
+
+
 def test_what_expires_in_a_cluster_loses_its_tags(lab):
     cluster = lab.redis_cluster(replicas=False)
     larder = lab.larder("redis", cluster)

@@ -191,7 +191,8 @@ Private need_of(std::string_view name, const Facts& facts) noexcept {
 }
 
 constexpr auto kTagRoles = std::to_array<std::pair<std::string_view, TagRole>>({
-    {"cluster|getkeysinslot", TagRole::shows},
+    {"cluster|countkeysinslot", TagRole::in_slot},
+    {"cluster|getkeysinslot", TagRole::in_slot},
     {"copy", TagRole::carries},
     {"dbsize", TagRole::sizes},
     {"del", TagRole::ends},

@@ -49,6 +49,7 @@ enum class TagRole : std::uint8_t {
   ends,     ///< DEL, UNLINK, GETDEL
   shows,    ///< KEYS, SCAN
   sizes,    ///< DBSIZE
+  in_slot,  ///< CLUSTER COUNTKEYSINSLOT, GETKEYSINSLOT
   picks,    ///< RANDOMKEY
   block,    ///< EXEC, when one of the queued commands has to do with tags
   own,      ///< Larder's own call of a script

@@ -253,7 +253,7 @@ void RedisBackend::send(const Request& request, const Route& route, Lane& lane, 
   entry.is_sure = request.caller.spared != 0 && is_sure_write(request);
   if (context_.caching && entry.writes) void_written(lane, request, route, entry);
   entry.scripted = route.tags == TagRole::own || tag_requests_.replaces(request, route);
-  entry.hides = route.tags == TagRole::shows;
+  entry.hides = route.tags == TagRole::shows || route.tags == TagRole::in_slot;
   entry.flushes = topology_.is_cluster() && route.effect == Effect::all && is_flush(request.argv[0]);
   if (entry.scripted && !lane.knows_tag_scripts) teach_tag_scripts(lane);
   // Behind ASKING it must be the next command.

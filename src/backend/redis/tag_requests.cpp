@@ -9,6 +9,7 @@
 #include "backend/redis/handshake.h"
 #include "backend/redis/tag_listing.h"
 #include "backend/redis/tag_record.h"
+#include "backend/redis/tag_slots.h"
 #include "command/arguments.h"
 #include "command/error_reply.h"
 #include "command/tags.h"
@@ -90,9 +91,16 @@ bool TagRequests::replaces(const Request& request, const Route& route) const {
     case TagRole::sizes:
     case TagRole::picks:
       return state_.in_use(request.caller.db());
+    case TagRole::in_slot:
+      return state_.in_use(request.caller.db()) && may_hide_in_slot(request);
     default:
       return route.repeats_keys && state_.in_use(request.caller.db());
   }
+}
+
+bool TagRequests::may_hide_in_slot(const Request& request) const {
+  const std::optional<SlotQuestion> question = SlotQuestion::parse(request.argv);
+  return question && state_.directory.was_used(question->slot);
 }
 
 bool TagRequests::joins(const Request& request, const Route& route, TagBatch& batch) {
@@ -131,6 +139,8 @@ void TagRequests::append(const Request& request, const Route& route, const Lane&
       return append_sizes(lane, out);
     case TagRole::picks:
       return append_call(TagScript::pick, {}, {&prefix, 1}, out);
+    case TagRole::in_slot:
+      return append_slot_question(*SlotQuestion::parse(request.argv), state_.prefix, out);
     default:
       out.append(request.raw);
   }

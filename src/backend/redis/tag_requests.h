@@ -68,6 +68,7 @@ class TagRequests {
                    Bytes& out);
   void append_sizes(const Lane& lane, Bytes& out);
   [[nodiscard]] TagGroup group_of(ByteView key) const;
+  [[nodiscard]] bool may_hide_in_slot(const Request& request) const;
 
   TagState& state_;
   const KnownCommands& commands_;
