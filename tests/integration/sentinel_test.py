@@ -130,6 +130,25 @@ def test_failover_by_hand(lab):
     wait_until(lambda: b"role:slave" in replication_of(old), 30, "the old master to be a replica")
 
 
+def test_a_watched_key_gets_another_master(lab):
+    """EXEC answers as if it had changed, also in the moment before the connection that has watched it is gone."""
+    sentinels = lab.redis_sentinels()
+    larder = lab.larder("redis", sentinels, config=IMPATIENT, workers=1)
+    old, replies, has_switched = sentinels.master(), set(), False
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(larder.connect()) for _ in range(9)]
+        for client in clients:
+            assert client.call("WATCH", "k") == b"+OK\r\n"
+        sentinels.fail_over()
+        while not has_switched:
+            has_switched = larder.info("tiers")["sentinel_master"] != f"127.0.0.1:{old.port}"
+            for client in clients[1:]:  # one after the other: nearly all of them watch at any time
+                replies.add(client.pipeline([("MULTI",), ("GET", "k"), ("EXEC",), ("WATCH", "k")])[2])
+        assert clients[0].pipeline([("MULTI",), ("SET", "k", 1), ("EXEC",)])[2] == b"*-1\r\n"
+    refused = {reply for reply in replies if b" was lost: " in reply or b"cannot be reached" in reply}
+    assert b"*-1\r\n" in replies and replies - refused <= {b"*1\r\n$-1\r\n", b"*-1\r\n"}, replies
+
+
 @demanding
 def test_a_master_is_frozen_behind_sentinels(lab):
     sentinels = lab.redis_sentinels()

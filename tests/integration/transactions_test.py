@@ -518,6 +518,30 @@ def test_transactions_follow_a_slot_that_moves(lab):
     assert int(info["cluster_ask"]) > 0, info  # whether MOVED or the next look at the topology came first is chance
 
 
+def test_a_watched_slot_moves(lab):
+    """What becomes of the key where it is now its WATCH does not see: EXEC runs nothing, as if it had changed."""
+    cluster = lab.redis_cluster(replicas=False)
+    larder = lab.larder("redis", cluster, workers=1)
+    source = cluster.owner("{t}")
+    target, elsewhere = (node for node in cluster.nodes if node is not source)
+    other_key = next(f"{n}" for n in range(1000) if cluster.owner(f"{n}") is elsewhere)
+    with larder.connect() as client, larder.connect() as again, larder.connect() as other:
+        assert client.call("SET", "{t}k", "old") == OK
+        assert client.call("WATCH", "{t}k") == OK and again.call("WATCH", "{t}k") == OK
+        assert again.pipeline([("WATCH", other_key), ("MULTI",), ("SET", other_key, 1), ("EXEC",)]) == [
+            b"-CROSSSLOT Keys in request don't hash to the same slot as those that are watched\r\n", OK, QUEUED,
+            b"-CROSSSLOT Keys in request don't hash to the same slot as those that are watched\r\n"]
+        assert again.call("WATCH", "{t}k") == OK
+        migrate(cluster, key_slot("{t}"), source, target)
+        assert other.call("SET", "{t}k", "other's") == OK  # Larder knows of the move
+        assert again.call("WATCH", "{t}k") == OK  # behind one that is void
+        for one in (client, again):
+            assert one.pipeline([("MULTI",), ("SET", "{t}k", "mine"), ("EXEC",)]) == [OK, QUEUED, b"*-1\r\n"]
+            assert one.value("GET", "{t}k") == b"other's"
+        replies = client.pipeline([("WATCH", "{t}k"), ("MULTI",), ("SET", "{t}k", "mine"), ("EXEC",)])
+        assert replies == [OK, OK, QUEUED, b"*1\r\n+OK\r\n"]
+
+
 def test_a_transaction_that_is_refused_at_once(lab):
     """Its node is away and no more can be kept for it: the error stands where EXEC's array would."""
     cluster = lab.redis_cluster("--cluster-require-full-coverage", "no", replicas=False)

@@ -32,6 +32,7 @@ struct Lease {
   int hops = 0;                                        ///< how often it has gone elsewhere
   bool is_settled = false;  ///< it holds what a request has left there: it cannot go elsewhere
   bool lost = false;        ///< what was watched may have changed unseen
+  std::vector<std::uint16_t> watched_slots = {};  ///< in a cluster
   Subscribed subscribed = {};
 };
 

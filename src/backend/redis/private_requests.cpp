@@ -1,5 +1,7 @@
 #include "backend/redis/private_requests.h"
 
+#include <algorithm>
+
 #include "backend/redis/handshake.h"
 #include "backend/redis/slot_map.h"
 #include "resp/reply_cursor.h"
@@ -69,11 +71,11 @@ Step PrivateRequests::watch(const Request& request, const Route& route) {
   if (request.caller.pending() > 0) return Step::hold;
   Node& node = topology_.node_for(request, route);
   Lease* lease = lanes_.find(request.caller, Lease::Use::watching);
+  if (lease != nullptr) lease->lost |= lease->user != request.caller.acts_as || has_moved(*lease);
   if (lease != nullptr && lease->node != &node && !lease->lost) {
     request.reply.error("CROSSSLOT Keys in request don't hash to the same slot as those that are watched");
     return Step::done;
   }
-  if (lease != nullptr) lease->lost |= lease->user != request.caller.acts_as;
   if (lease == nullptr) lease = lanes_.lend(request, node, request.caller.protocol(), Lease::Use::watching);
   if (lease == nullptr) return Step::done;
   request.caller.holds.watching = true;
@@ -81,6 +83,7 @@ Step PrivateRequests::watch(const Request& request, const Route& route) {
     request.reply.ok();
     return Step::done;
   }
+  note_slot(*lease, request.argv[1]);
   send(request, route, *lease, request.caller.defer());
   return Step::blocking;
 }
@@ -100,7 +103,7 @@ Step PrivateRequests::forget_watch(const Request& request, const Route& route) {
 Step PrivateRequests::exec_watched(const Request& request, const Route& route, Lease& lease) {
   if (request.caller.pending() > 0) return Step::hold;
   // What was watched as one user is no other user's to act upon.
-  lease.lost |= lease.user != request.caller.acts_as;
+  lease.lost |= lease.user != request.caller.acts_as || has_moved(lease);
   const Node* const node = topology_.node_of_first_key(request, route);
   const bool is_elsewhere = node != nullptr && node != lease.node;
   if (lease.lost || is_elsewhere) {
@@ -114,6 +117,19 @@ Step PrivateRequests::exec_watched(const Request& request, const Route& route, L
   lease.caller->holds.watching = false;  // whatever comes of it
   send(request, route, lease, request.caller.defer());
   return Step::blocking;
+}
+
+void PrivateRequests::note_slot(Lease& lease, ByteView key) const {
+  const std::uint16_t slot = hash_slot(key);
+  if (topology_.is_cluster() && std::ranges::count(lease.watched_slots, slot) == 0)
+    lease.watched_slots.push_back(slot);
+}
+
+/// The watched keys have another master now: what changes there this connection does not hear of.
+bool PrivateRequests::has_moved(const Lease& lease) {
+  if (!topology_.is_cluster()) return lease.node != &topology_.any_node();
+  return std::ranges::any_of(lease.watched_slots,
+                             [&](std::uint16_t slot) { return &topology_.node_of_slot(slot) != lease.node; });
 }
 
 void PrivateRequests::end_watch(Lease& lease) {
@@ -152,6 +168,7 @@ bool PrivateRequests::redirects(Lane& lane, const InFlight& entry, const Reply& 
     lanes_.close(*next);
     return false;
   }
+  next->watched_slots = lease.watched_slots;
   Bytes nowhere;
   ReplyWriter writer(nowhere, lease.protocol);
   if (redirect.kind == Redirect::Kind::ask) {

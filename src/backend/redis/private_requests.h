@@ -55,6 +55,8 @@ class PrivateRequests {
   [[nodiscard]] Step forget_watch(const Request& request, const Route& route);
   [[nodiscard]] Step exec_watched(const Request& request, const Route& route, Lease& lease);
   void send(const Request& request, const Route& route, Lease& lease, Ticket ticket);
+  void note_slot(Lease& lease, ByteView key) const;
+  [[nodiscard]] bool has_moved(const Lease& lease);
   void end_watch(Lease& lease);
   void end_wait(const Lease& lease, Backend::Unblock how, std::function<void(bool)> done);
 
