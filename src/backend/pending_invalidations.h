@@ -1,7 +1,7 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -20,6 +20,8 @@ class PendingInvalidations {
     int db;
     TagQuery query;
     int times = 1;  ///< how often it was asked for
+    /// Kept until it is done.
+    std::vector<std::shared_ptr<const void>> holds{};
     friend bool operator==(const Entry&, const Entry&) = default;
   };
 
@@ -28,6 +30,7 @@ class PendingInvalidations {
     for (Waiting& known : waiting_)
       if (known.entry.db == entry.db && known.entry.query == entry.query) {
         ++known.entry.times;
+        known.entry.holds.insert(known.entry.holds.end(), entry.holds.begin(), entry.holds.end());
         return;
       }
     waiting_.push_back({std::move(entry)});

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
-#include <random>
 #include <stdexcept>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random_name.h"
 #include "server/listener.h"
 #include "server/live_settings.h"
 
@@ -22,13 +22,6 @@ namespace larder {
 namespace asio = boost::asio;
 
 namespace {
-
-std::string random_run_id() {
-  std::random_device device;
-  std::string id;
-  while (id.size() < 40) id += fmt::format("{:08x}", device());
-  return id;
-}
 
 /// Kept free for what is opened later: connections to the backend, files. As many as in Redis.
 constexpr std::uint64_t kDescriptorsInReserve = 32;
@@ -54,7 +47,7 @@ std::uint64_t open_descriptors() {
 Server::Server(const config::Settings& settings, config::BackendChoice choice, Keyspace& keyspace, Tier& tier,
                std::shared_ptr<TlsContext> tls)
     : started_us(steady_now_us()),
-      run_id(random_run_id()),
+      run_id(random_name()),
       settings_(settings),
       last_read_(settings),
       choice_(std::move(choice)),

@@ -19,22 +19,6 @@ std::string sentinel_address(const Options& options) {
                      options.sentinels.master_name, options.address.db);
 }
 
-/// For a line of INFO, in which a comma or an end of line would be taken for more than a part of a tag.
-std::string in_line(const TagQuery& query) {
-  constexpr std::size_t kShown = 4;
-  std::string line;
-  for (const Bytes& tag : std::span(query.tags).first(std::min(query.tags.size(), kShown))) {
-    if (!line.empty()) line += '|';
-    for (const char byte : tag)
-      if (byte <= ' ' || byte > '~' || ByteView(",|=%").find(byte) != ByteView::npos)
-        line += fmt::format("%{:02X}", static_cast<unsigned char>(byte));
-      else
-        line += byte;
-  }
-  if (query.tags.size() > kShown) line += fmt::format("|%2B{}", query.tags.size() - kShown);
-  return line;
-}
-
 class RedisTier final : public Tier {
  public:
   RedisTier(const Options& options, Keyspace& keyspace)
@@ -182,6 +166,7 @@ void RedisTier::report_tags(BackendReport& report) const {
                                     {"tags_running_sweeps", std::to_string(tags_.running)},
                                     {"tags_sweep_steps", std::to_string(tags_.steps)},
                                     {"tags_dropped_keys", std::to_string(tags_.dropped)},
+                                    {"tags_taken_over", std::to_string(tags_.taken_over)},
                                     {"tags_pruned_orphans", std::to_string(tags_.pruned)},
                                     {"tags_orphan_ratio", fmt::format("{:.4f}", ratio)}})
     report.fields.emplace_back(name, value);

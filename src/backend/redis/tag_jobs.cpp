@@ -108,7 +108,9 @@ class TagSweep::Walk final : public OwnCaller {
     const bool is_same = place_ == came_from && sweep_.plan_.aim != TagAim::clean;
     seen_here_ = is_same ? seen_here_ + seen : 0;
     note_left(std::max<std::int64_t>(size - seen_here_, 0));
-    return place_.empty() ? end_tag() : true;
+    if (place_.empty()) return end_tag();
+    sweep_.note_is_long();
+    return true;
   }
 
   /// What was moved meanwhile comes last.
@@ -145,8 +147,14 @@ class TagSweep::Walk final : public OwnCaller {
   int attempts_ = 0;
 };
 
-TagSweep::TagSweep(const NodeContext& context, TagState& state, TagHost& host, Plan plan, Done done)
-    : context_(context), state_(state), host_(host), plan_(std::move(plan)), done_(std::move(done)) {
+TagSweep::TagSweep(const NodeContext& context, TagState& state, TagHost& host, Plan plan,
+                   std::function<void()> is_long, Done done)
+    : context_(context),
+      state_(state),
+      host_(host),
+      plan_(std::move(plan)),
+      is_long_(std::move(is_long)),
+      done_(std::move(done)) {
   state_.running.fetch_add(1, std::memory_order_relaxed);
   progress_.doing = name_of(plan_.aim);
   progress_.db = plan_.db;
@@ -159,6 +167,7 @@ TagSweep::~TagSweep() {
 
 void TagSweep::start(std::vector<TagGroup> groups) {
   groups_ = std::move(groups);
+  if (groups_.size() > kWalksAtOnce) note_is_long();
   const std::size_t walks = std::min(kWalksAtOnce, groups_.size());
   for (std::size_t i = 0; i < walks; ++i) walks_.push_back(std::make_unique<Walk>(*this));
   start_walks();
@@ -193,6 +202,10 @@ void TagSweep::note_step(std::int64_t count, std::int64_t seen) {
   progress_.looked_at += seen;
   if (plan_.aim == TagAim::drop)
     state_.dropped.fetch_add(static_cast<std::uint64_t>(count), std::memory_order_relaxed);
+}
+
+void TagSweep::note_is_long() {
+  if (plan_.aim == TagAim::drop && is_long_) std::exchange(is_long_, nullptr)();
 }
 
 /// What is not done here the pruner will find.
@@ -313,7 +326,11 @@ void append_outcome(ReplyWriter& reply, const TagListing::Outcome& outcome) {
 
 TagJobs::TagJobs(const NodeContext& context, TagState& state, Topology& topology, TagRegistrar& registrar,
                  TagHost& host)
-    : context_(context), state_(state), topology_(topology), host_(host) {
+    : context_(context),
+      state_(state),
+      topology_(topology),
+      host_(host),
+      journal_(state, topology, host, static_cast<int>(context.options.address.db), context.worker == 0) {
   if (context.worker != 0) return;
   for (std::size_t i = 0; i < kPruners; ++i)
     pruners_.push_back(std::make_unique<Pruner>(state, topology, host, i, kPruners));
@@ -343,13 +360,28 @@ Step TagJobs::invalidate(const Request& request) {
     return Step::done;
   }
   // What is left for later is done with Larder's own rights, so another user waits for it.
-  if (words->sweep == Sweep::behind && request.caller.acts_as == nullptr) {
-    state_.pending.add({request.caller.db(), std::move(words->query)});
-    context_.keyspace.void_all();
-    request.reply.integer(0);
-    return Step::done;
-  }
+  if (words->sweep == Sweep::behind && request.caller.acts_as == nullptr)
+    return leave_for_later(request, std::move(words->query));
   return start(request, {std::move(words->query), TagAim::drop, request.caller.db(), request.caller.acts_as});
+}
+
+/// It is answered when it is in the journal: from then on it will be done, whoever lives. It must not come
+/// before what its client has written.
+Step TagJobs::leave_for_later(const Request& request, TagQuery query) {
+  if (request.caller.pending() > 0) return Step::hold;
+  Caller& caller = request.caller;
+  const Ticket ticket = caller.defer();
+  PendingInvalidations::Entry entry{caller.db(), std::move(query)};
+  const auto entered = [this, &caller, ticket, entry](const TagJournal::Hold& hold, ByteView error) mutable {
+    entry.holds = {hold};
+    state_.pending.add(std::move(entry));
+    context_.keyspace.void_all();
+    ReplyWriter reply = caller.reply_to(ticket);
+    append_outcome(reply, TagSweep::Outcome{.error = Bytes(error)});
+    caller.finish(ticket);
+  };
+  journal_.enter(entry.db, entry.query, entered);
+  return Step::pending;
 }
 
 /// It starts when all that its client has asked before is answered, and what follows waits for it.
@@ -369,10 +401,13 @@ void TagJobs::sweep_for_client(TagSweep::Plan plan, TagSweep::Done done) {
   const bool drops = plan.aim == TagAim::drop;
   const bool may_repeat = drops && plan.user == nullptr;
   PendingInvalidations::Entry entry{plan.db, plan.query};
-  launch(std::move(plan),
-         [this, drops, may_repeat, entry, done = std::move(done)](const TagSweep::Outcome& outcome) {
+  launch(std::move(plan), nullptr,
+         [this, drops, may_repeat, entry, done = std::move(done)](const TagSweep::Outcome& outcome) mutable {
            if (!outcome.error.empty() && drops) context_.keyspace.void_all();
-           if (!outcome.error.empty() && may_repeat) state_.pending.add(entry);
+           if (!outcome.error.empty() && may_repeat) {
+             if (outcome.hold) entry.holds = {outcome.hold};
+             state_.pending.add(entry);
+           }
            done(outcome);
          });
 }
@@ -410,8 +445,9 @@ void TagJobs::list_for_client(TagListing::Plan plan, TagListing::Done done) {
   list.survey->start();
 }
 
-void TagJobs::launch(TagSweep::Plan plan, TagSweep::Done done) {
-  jobs_.push_back(std::make_unique<Job>(Job{.plan = std::move(plan), .done = std::move(done)}));
+void TagJobs::launch(TagSweep::Plan plan, TagJournal::Hold hold, TagSweep::Done done) {
+  jobs_.push_back(
+      std::make_unique<Job>(Job{.plan = std::move(plan), .hold = std::move(hold), .done = std::move(done)}));
   begin(*jobs_.back());
 }
 
@@ -437,8 +473,12 @@ void TagJobs::begin(Job& job) {
 }
 
 void TagJobs::sweep(Job& job, std::vector<TagGroup> groups) {
+  // What another user may not do to the end is not done with Larder's own rights.
+  const auto enter = [this, &job] {
+    if (job.plan.user == nullptr && !job.hold) job.hold = journal_.enter(job.plan.db, job.plan.query);
+  };
   job.sweep =
-      std::make_unique<TagSweep>(context_, state_, host_, job.plan,
+      std::make_unique<TagSweep>(context_, state_, host_, job.plan, enter,
                                  [this, &job](const TagSweep::Outcome& outcome) { swept(job, outcome); });
   job.sweep->start(std::move(groups));
 }
@@ -456,10 +496,12 @@ void TagJobs::swept(Job& job, const TagSweep::Outcome& outcome) {
     whole.error = "ERR masters of the cluster were lost while the keys were deleted";
   }
   job.stage = Job::Stage::over;
-  job.done(whole);
+  whole.hold = std::exchange(job.hold, nullptr);
+  std::exchange(job.done, nullptr)(whole);
 }
 
 void TagJobs::tick(std::int64_t now_us) {
+  journal_.tick(now_us);
   // Not at once: who waited for an answer gets it before Redis and the machine are busy again.
   for (std::size_t i = 0; i < jobs_.size(); ++i)
     if (jobs_[i]->sweep != nullptr) jobs_[i]->sweep->clean_up();
@@ -485,19 +527,21 @@ void TagJobs::repeat_pending() {
     if (!entry) return;
     ++repeating_;
     TagSweep::Plan plan{entry->query, TagAim::drop, entry->db, nullptr};
-    launch(std::move(plan), [this, entry = *std::move(entry)](const TagSweep::Outcome& outcome) {
-      --repeating_;
-      if (!outcome.error.empty()) {
-        state_.pending.give_back(entry);
-        context_.keyspace.void_all();
-        repeat_us_ = steady_now_us() + kRepeatUs;
-        most_repeating_ = 1;
-        return;
-      }
-      state_.pending.remove(entry);
-      most_repeating_ = kMostRepeating;
-      repeat_pending();
-    });
+    TagJournal::Hold hold = entry->holds.empty() ? nullptr : entry->holds.front();
+    launch(std::move(plan), std::move(hold),
+           [this, entry = *std::move(entry)](const TagSweep::Outcome& outcome) {
+             --repeating_;
+             if (!outcome.error.empty()) {
+               state_.pending.give_back(entry);
+               context_.keyspace.void_all();
+               repeat_us_ = steady_now_us() + kRepeatUs;
+               most_repeating_ = 1;
+               return;
+             }
+             state_.pending.remove(entry);
+             most_repeating_ = kMostRepeating;
+             repeat_pending();
+           });
   }
 }
 

@@ -9,6 +9,7 @@
 #include "backend/redis/lane.h"
 #include "backend/redis/tag_caller.h"
 #include "backend/redis/tag_census.h"
+#include "backend/redis/tag_journal.h"
 #include "backend/redis/tag_listing.h"
 #include "backend/redis/tag_names.h"
 #include "backend/redis/tag_registrar.h"
@@ -54,10 +55,13 @@ class TagSweep {
   struct Outcome {
     std::int64_t count = 0;
     Bytes error{};  ///< empty: all is done
+    TagJournal::Hold hold{};
   };
   using Done = std::function<void(const Outcome&)>;
 
-  TagSweep(const NodeContext& context, TagState& state, TagHost& host, Plan plan, Done done);
+  /// `is_long` is called once, if it turns out that keys are dropped in more than a step or a few.
+  TagSweep(const NodeContext& context, TagState& state, TagHost& host, Plan plan,
+           std::function<void()> is_long, Done done);
   ~TagSweep();
 
   void start(std::vector<TagGroup> groups);
@@ -72,12 +76,14 @@ class TagSweep {
   void start_walks();
   void walked(const Bytes& error);
   void note_step(std::int64_t count, std::int64_t seen);
+  void note_is_long();
 
   const NodeContext& context_;
   TagState& state_;
   TagHost& host_;
   Plan plan_;
   std::vector<TagGroup> groups_;
+  std::function<void()> is_long_;  ///< null: it was called
   Done done_;                      ///< null: it was called
   std::vector<TagGroup> unclean_;  ///< where keys were dropped and their bookkeeping is still there
   std::vector<std::unique_ptr<Walk>> walks_;
@@ -111,7 +117,8 @@ class TagJobs {
   void tick(std::int64_t now_us);
 
   [[nodiscard]] bool is_quiet() const noexcept {
-    return jobs_.empty() && lists_.empty() && (census_ == nullptr || census_->is_quiet());
+    return jobs_.empty() && lists_.empty() && journal_.is_quiet() &&
+           (census_ == nullptr || census_->is_quiet());
   }
 
  private:
@@ -120,6 +127,7 @@ class TagJobs {
   /// A sweep and what it needs to know. Life: until tick() after it has told, as its parts are callers.
   struct Job {
     TagSweep::Plan plan;
+    TagJournal::Hold hold;  ///< null: not in the journal
     TagSweep::Done done;
     std::unique_ptr<TagSurvey> survey{};
     std::unique_ptr<TagSweep> sweep{};
@@ -138,7 +146,8 @@ class TagJobs {
   [[nodiscard]] Step count(const Request& request);
   [[nodiscard]] Step list(const Request& request);
   [[nodiscard]] Step start(const Request& request, TagSweep::Plan plan);
-  void launch(TagSweep::Plan plan, TagSweep::Done done);
+  [[nodiscard]] Step leave_for_later(const Request& request, TagQuery query);
+  void launch(TagSweep::Plan plan, TagJournal::Hold hold, TagSweep::Done done);
   void begin(Job& job);
   void sweep(Job& job, std::vector<TagGroup> groups);
   void swept(Job& job, const TagSweep::Outcome& outcome);
@@ -148,6 +157,7 @@ class TagJobs {
   TagState& state_;
   Topology& topology_;
   TagHost& host_;
+  TagJournal journal_;
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<std::unique_ptr<List>> lists_;
   std::size_t repeating_ = 0, most_repeating_ = 1;  ///< invalidations that were left for later

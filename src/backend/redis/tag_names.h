@@ -27,6 +27,7 @@ class TagGroup {
   [[nodiscard]] const std::string& begin() const noexcept { return begin_; }
   [[nodiscard]] std::string records() const { return begin_ + 'r'; }
   [[nodiscard]] std::string registry() const { return begin_ + 't'; }
+  [[nodiscard]] std::string journal() const { return begin_ + 'j'; }
   [[nodiscard]] std::string index(ByteView tag) const { return (begin_ + "i:").append(tag); }
 
   /// What a script gets to know the group by, beside keys of the group.

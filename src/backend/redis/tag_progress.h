@@ -24,6 +24,10 @@ struct TagProgress {
   std::atomic<std::int64_t> slots_left{0};  ///< in a cluster: not begun
 };
 
+/// The tags of a query for a line of INFO or the log, in which a comma or an end of line would be taken for
+/// more than a part of a tag.
+[[nodiscard]] std::string in_line(const TagQuery& query);
+
 /// The sweeps of more than one step. Thread: any.
 class LongSweeps {
  public:

@@ -32,6 +32,7 @@ bool goes_whole(TagScript script) noexcept {
     case TagScript::size:
     case TagScript::sizes:
     case TagScript::pick:
+    case TagScript::journal:
       return true;
     default:
       return false;

@@ -166,7 +166,7 @@ local function fewest(first)
 end
 )";
 
-/// What is written again/// What is written again with the tags that it has goes no further than this.
+/// What is written again with the tags that it has goes no further than this.
 constexpr ByteView kSet = R"(
 local key, record, when = KEYS[1], ARGV[1], ARGV[2]
 local old = redis.call('HGET', records, key)
@@ -600,14 +600,15 @@ return {cursor, seen, forgotten}
 )";
 
 constexpr ByteView kSize = R"(
-return call('DBSIZE') - call('EXISTS', records, registry, moves) - call('ZCARD', registry)
+return call('DBSIZE') - call('EXISTS', records, registry, moves, group .. 'j') - call('ZCARD', registry)
 )";
 
 /// The same of a node of a cluster, which has several groups.
 constexpr ByteView kSizes = R"(local size = redis.call('DBSIZE')
 for _, group in ipairs(ARGV) do
   local tags = redis.pcall('ZCARD', group .. 't')
-  local others = redis.pcall('EXISTS', group .. 'r', group .. 't', group .. 'm', group .. 'd', group .. 's')
+  local others = redis.pcall('EXISTS', group .. 'r', group .. 't', group .. 'm', group .. 'd', group .. 's',
+    group .. 'j')
   if type(tags) == 'number' and type(others) == 'number' then size = size - tags - others end
 end
 return size
@@ -622,6 +623,21 @@ for _, key in ipairs(redis.call('SCAN', 0, 'COUNT', 1000)[2]) do
   if string.sub(key, 1, #prefix) ~= prefix then return key end
 end
 return false
+)";
+
+/// Moves on those that are named first and removes the others; replies those that are overdue, moved on too.
+constexpr ByteView kJournal = R"(
+redis.replicate_commands()
+local call, journal, most, others = redis.call, KEYS[1], ARGV[2], 4 + ARGV[3]
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function move_on(member) call('ZADD', journal, string.format('%.0f', now + ARGV[1]), member) end
+for n = 4, others - 1 do move_on(ARGV[n]) end
+for n = others, #ARGV do call('ZREM', journal, ARGV[n]) end
+if most == '0' then return {} end
+local overdue = call('ZRANGEBYSCORE', journal, '-inf', string.format('%.0f', now), 'LIMIT', 0, most)
+for _, member in ipairs(overdue) do move_on(member) end
+return overdue
 )";
 
 constexpr ByteView kRecordsFirst = "local records = string.sub(KEYS[1], 1, -2) .. 'r'\n";
@@ -657,6 +673,7 @@ const std::array<LoadedScript, kTagScripts>& tag_scripts() {
       make({kRecordsFromArguments, kGroup, kSize}),
       make({kSizes}),
       make({kPick}),
+      make({kJournal}),
   };
   return scripts;
 }

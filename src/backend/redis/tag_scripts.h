@@ -18,6 +18,8 @@ namespace larder::redis {
 ///   m      while a sweep runs: a list of the keys that may have moved to where it was from where it is still
 ///   to
 ///          come; its first element is like no other list's
+/// Beside them, once for all databases, lies `j`: see tag_journal.h.
+///
 /// Invariant: a key that carries a tag is in the tag's index, and a tag with an index is in `t`. The converse
 /// may fail: a key may be gone unseen. A key in an index but without a record is taken to carry the tag.
 enum class TagScript : std::uint8_t {
@@ -36,8 +38,9 @@ enum class TagScript : std::uint8_t {
   size,      ///< ARGV r: DBSIZE without the bookkeeping
   sizes,     ///< ARGV group…: the same of the node of a cluster that has those
   pick,      ///< ARGV prefix: RANDOMKEY past the bookkeeping
+  journal,   ///< KEYS j ARGV lease most (number of members to be moved on) member…: see tag_journal.h
 };
-inline constexpr std::size_t kTagScripts = 15;
+inline constexpr std::size_t kTagScripts = 16;
 
 struct LoadedScript {
   Bytes body;

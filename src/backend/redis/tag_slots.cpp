@@ -12,7 +12,8 @@ constexpr ByteView kSlotScript =
     R"(local slot, group, prefix, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local all, hidden = redis.call('CLUSTER', 'COUNTKEYSINSLOT', slot), 0
 local tags = redis.pcall('ZCARD', group .. 't')
-local others = redis.pcall('EXISTS', group .. 'r', group .. 't', group .. 'm', group .. 'd', group .. 's')
+local others = redis.pcall('EXISTS', group .. 'r', group .. 't', group .. 'm', group .. 'd', group .. 's',
+  group .. 'j')
 if type(tags) == 'number' and type(others) == 'number' then hidden = tags + others end
 if not most then return all - hidden end
 local shown = {}

@@ -8,6 +8,7 @@
 #include "backend/redis/tag_directory.h"
 #include "backend/redis/tag_progress.h"
 #include "base/counter.h"
+#include "base/random_name.h"
 
 namespace larder::redis {
 
@@ -22,13 +23,18 @@ struct TagState {
   TagDirectory directory;  ///< in a cluster
   LongSweeps long_sweeps;
 
+  /// Begins the names in the journal of what this process has entered (tag_journal.h), and their number.
+  const std::string process = random_name();
+  std::atomic<std::uint64_t> entered{0};
+
   std::atomic<bool> scripts_refused{false};  ///< Redis lets Larder's own user not run them
 
   // Counted seldom.
-  std::atomic<std::uint64_t> dropped{0};  ///< keys, by TAGINVALIDATE
-  std::atomic<std::uint64_t> steps{0};    ///< of sweeps
-  std::atomic<std::int64_t> running{0};   ///< sweeps
-  std::atomic<std::uint64_t> pruned{0};   ///< records of keys that were gone
+  std::atomic<std::uint64_t> dropped{0};     ///< keys, by TAGINVALIDATE
+  std::atomic<std::uint64_t> steps{0};       ///< of sweeps
+  std::atomic<std::int64_t> running{0};      ///< sweeps
+  std::atomic<std::uint64_t> taken_over{0};  ///< invalidations of other Larders, which had ended
+  std::atomic<std::uint64_t> pruned{0};      ///< records of keys that were gone
   std::atomic<std::uint64_t> seen{0},
       orphans{0};  ///< records looked at lately, and those of them that were such
 

@@ -1,0 +1,161 @@
+#include "backend/redis/tag_journal.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "backend/redis/tag_names.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "command/arguments.h"
+#include "command/tags.h"
+#include "resp/reply_cursor.h"
+#include "resp/request_parser.h"
+
+namespace larder::redis {
+namespace {
+
+constexpr ByteView kLeaseMs = "5000";
+constexpr std::int64_t kMoveOnUs = 1'000'000;  // a few may fail before the others take over
+constexpr std::int64_t kLookUs = 1'000'000;
+constexpr ByteView kMostTakenOver = "16";  // at a time: other Larders want some too
+constexpr std::size_t kMostSent = 500;     // at a time: so many take Redis half a millisecond
+constexpr std::size_t kMostSentBytes = 64 << 10;
+
+}  // namespace
+
+Bytes encode(const JournalEntry& entry) {
+  const TagQuery& query = entry.query;
+  std::vector<ByteView> words{entry.id};
+  const std::string db = std::to_string(entry.db);
+  words.push_back(db);
+  words.insert(words.end(), query.tags.begin(), query.tags.end());
+  words.push_back("");  // ends the tags
+  if (query.reach == TagQuery::Reach::exact) words.push_back("EXACT");
+  if (query.need == TagQuery::Need::all) words.push_back("ALL");
+  Bytes member;
+  ReplyWriter writer(member, Protocol::resp2);
+  writer.begin_array(words.size());
+  for (const ByteView word : words) writer.bulk(word);
+  return member;
+}
+
+Result<JournalEntry> decode_journal_entry(ByteView member) {
+  constexpr std::size_t kFewestWords = 3;
+  RequestParser parser;
+  const Result<RequestParser::Status> status = parser.parse(member, {});
+  if (!status) return Errc::syntax;
+  const std::span<const ByteView> words = parser.argv();
+  if (*status != RequestParser::Status::ready || parser.is_inline() || parser.consumed() != member.size() ||
+      words.size() < kFewestWords)
+    return Errc::syntax;
+  const Result<std::int64_t> db = integer_argument(words[1]);
+  if (!db || *db < 0 || *db > INT32_MAX) return Errc::syntax;
+  Result<InvalidateArguments> arguments = parse_taginvalidate(words.subspan(1));
+  if (!arguments) return arguments.error();
+  return JournalEntry{std::string(words[0]), static_cast<int>(*db), std::move(arguments->query)};
+}
+
+TagJournal::TagJournal(TagState& state, const Topology& topology, TagHost& host, int db, bool takes_over)
+    : state_(state), topology_(topology), host_(host), takes_over_(takes_over) {
+  db_ = db;
+}
+
+TagJournal::Hold TagJournal::enter(int db, const TagQuery& query, Done done) {
+  const Hold hold = add(encode({fmt::format("{}-{}", state_.process, state_.entered++), db, query}));
+  if (done) {
+    entries_.back().done = std::move(done);
+    entries_.back().until_told = hold;
+  }
+  state_.use(db_);  // there is bookkeeping now
+  send_what_is_due(steady_now_us());
+  return hold;
+}
+
+TagJournal::Hold TagJournal::add(Bytes member) {
+  Hold hold = std::make_shared<const char>();
+  entries_.push_back({.member = std::move(member), .hold = hold});
+  return hold;
+}
+
+void TagJournal::tick(std::int64_t now_us) {
+  send_what_is_due(now_us);
+}
+
+void TagJournal::send_what_is_due(std::int64_t now_us) {
+  while (send(now_us)) take();
+}
+
+/// True when it was answered at once.
+bool TagJournal::send(std::int64_t now_us) {
+  const bool is_awaited =
+      std::ranges::any_of(entries_, [](const Entry& entry) { return entry.done != nullptr; });
+  if (busy_ || (now_us < pause_us_ && !is_awaited)) return false;
+  const bool looks =
+      takes_over_ && now_us >= look_us_ && !state_.scripts_refused.load(std::memory_order_relaxed);
+  std::erase_if(entries_, [](const Entry& entry) { return entry.hold.expired() && !entry.may_exist; });
+  std::vector<ByteView> moved, removed;
+  std::size_t bytes = 0;
+  for (Entry& entry : entries_) {
+    const bool leaves = entry.hold.expired();
+    if (!leaves && now_us < entry.due_us) continue;
+    if (moved.size() + removed.size() == kMostSent || bytes > kMostSentBytes) break;
+    (leaves ? removed : moved).push_back(entry.member);
+    bytes += entry.member.size();
+    entry.sent = leaves ? Entry::Sent::away : Entry::Sent::on;
+    entry.may_exist = true;
+  }
+  if (!looks && bytes == 0) return false;
+  if (looks) look_us_ = now_us + kLookUs;
+  const std::string count = std::to_string(moved.size());
+  std::vector<ByteView> arguments{kLeaseMs, looks ? kMostTakenOver : ByteView("0"), count};
+  arguments.insert(arguments.end(), moved.begin(), moved.end());
+  arguments.insert(arguments.end(), removed.begin(), removed.end());
+  const TagGroup group = topology_.is_cluster()
+                             ? TagGroup::of_slot(state_.prefix, TagDirectory::kEverythingsSlot)
+                             : TagGroup::of_database(state_.prefix);
+  const std::string name = group.journal();
+  busy_ = true;
+  return call(host_, TagScript::journal, std::to_array<ByteView>({name}), arguments);
+}
+
+void TagJournal::finish(Ticket) {
+  take();
+  send_what_is_due(steady_now_us());
+}
+
+void TagJournal::take() {
+  busy_ = false;
+  const std::int64_t now_us = steady_now_us();
+  ReplyCursor reply(this->reply());
+  const ReplyCursor::Value head = reply.next();
+  const Bytes error(head.is_error() ? head.text : ByteView());
+  if (!error.empty()) pause_us_ = now_us + kMoveOnUs;
+  std::vector<std::pair<Done, Hold>> told;
+  for (Entry& entry : entries_) {
+    const Entry::Sent sent = std::exchange(entry.sent, Entry::Sent::nowhere);
+    if (sent == Entry::Sent::nowhere) continue;
+    if (error.empty() && sent == Entry::Sent::away) entry.may_exist = false;
+    if (error.empty()) entry.due_us = now_us + kMoveOnUs;
+    if (entry.done)
+      told.emplace_back(std::exchange(entry.done, nullptr), std::exchange(entry.until_told, nullptr));
+  }
+  for (std::int64_t left = head.count; left > 0; --left) take_over(reply.next().text, now_us);
+  for (const auto& [done, hold] : told) done(hold, error);
+}
+
+void TagJournal::take_over(ByteView member, std::int64_t now_us) {
+  const Result<JournalEntry> found = decode_journal_entry(member);
+  if (found && found->id.starts_with(state_.process)) return;  // another worker's, which is late
+  const Hold hold = add(Bytes(member));
+  entries_.back().may_exist = true;
+  entries_.back().due_us = now_us + kMoveOnUs;
+  if (!found) return log::warning("redis: something in the journal of invalidations is none, and is removed");
+  log::info("redis: takes over an invalidation that another Larder has not finished: database {}, tags {}",
+            found->db, in_line(found->query));
+  state_.taken_over.fetch_add(1, std::memory_order_relaxed);
+  state_.pending.add({found->db, found->query, 1, {hold}});
+}
+
+}  // namespace larder::redis
