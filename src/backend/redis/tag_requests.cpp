@@ -7,9 +7,9 @@
 
 #include "backend/block.h"
 #include "backend/redis/handshake.h"
+#include "backend/redis/slot_question.h"
 #include "backend/redis/tag_listing.h"
 #include "backend/redis/tag_record.h"
-#include "backend/redis/tag_slots.h"
 #include "command/arguments.h"
 #include "command/error_reply.h"
 #include "command/tags.h"
@@ -30,7 +30,7 @@ bool goes_whole(TagScript script) noexcept {
     case TagScript::move:
     case TagScript::whole:
     case TagScript::size:
-    case TagScript::sizes:
+    case TagScript::slot:
     case TagScript::pick:
     case TagScript::journal:
       return true;
@@ -141,7 +141,7 @@ void TagRequests::append(const Request& request, const Route& route, const Lane&
     case TagRole::picks:
       return append_call(TagScript::pick, {}, {&prefix, 1}, out);
     case TagRole::in_slot:
-      return append_slot_question(*SlotQuestion::parse(request.argv), state_.prefix, out);
+      return append_slot_question(request, out);
     default:
       out.append(request.raw);
   }
@@ -252,19 +252,23 @@ void TagRequests::append_sweep(const Request& request, const TagGroup& group, By
   append_call(TagScript::whole, keys_, arguments_, out);
 }
 
+void TagRequests::append_slot_question(const Request& request, Bytes& out) {
+  const SlotQuestion question = *SlotQuestion::parse(request.argv);
+  const std::string slot = std::to_string(question.slot);
+  const TagGroup group = TagGroup::of_slot(state_.prefix, question.slot);
+  const std::string most = question.most ? std::to_string(*question.most) : "";
+  append_call(TagScript::slot, {}, std::to_array<ByteView>({slot, group.begin(), state_.prefix, most}), out);
+}
+
 /// In a cluster a node is told which of its slots have bookkeeping.
 void TagRequests::append_sizes(const Lane& lane, Bytes& out) {
-  arguments_.clear();
-  if (!topology_.is_cluster()) {
-    const std::string records = TagGroup::of_database(state_.prefix).records();
-    return append_call(TagScript::size, {}, std::to_array<ByteView>({records}), out);
-  }
   names_.clear();
-  for (std::uint16_t slot = 0; slot < kHashSlots; ++slot)
+  if (!topology_.is_cluster()) names_.push_back(TagGroup::of_database(state_.prefix).begin());
+  for (std::uint16_t slot = 0; topology_.is_cluster() && slot < kHashSlots; ++slot)
     if (state_.directory.was_used(slot) && topology_.node_of_slot(slot).label() == lane.label())
       names_.push_back(TagGroup::of_slot(state_.prefix, slot).begin());
   arguments_.assign(names_.begin(), names_.end());
-  append_call(TagScript::sizes, {}, arguments_, out);
+  append_call(TagScript::size, {}, arguments_, out);
 }
 
 /// A key that one command has ended and another makes anew must not have the tags of the old one.

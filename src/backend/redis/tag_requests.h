@@ -66,6 +66,7 @@ class TagRequests {
   void append_keys(const Request& request, const TagGroup& group, std::uint64_t cursor, Bytes& out);
   void append_part(const Request& request, const Route& route, std::optional<ByteView> key_of_block,
                    Bytes& out);
+  void append_slot_question(const Request& request, Bytes& out);
   void append_sizes(const Lane& lane, Bytes& out);
   [[nodiscard]] TagGroup group_of(ByteView key) const;
   [[nodiscard]] bool may_hide_in_slot(const Request& request) const;

@@ -599,19 +599,33 @@ until cursor == '0' or seen >= most or work >= budget
 return {cursor, seen, forgotten}
 )";
 
-constexpr ByteView kSize = R"(
-return call('DBSIZE') - call('EXISTS', records, registry, moves, group .. 'j') - call('ZCARD', registry)
+/// How many keys of the bookkeeping there are in a group; 0 where that may not be known. `d` and `s`:
+/// tag_directory.h.
+constexpr ByteView kHidden = R"(
+local function hidden_in(group)
+  local names = {}
+  for n, letter in ipairs({'r', 't', 'm', 'j', 'd', 's'}) do names[n] = group .. letter end
+  local tags, others = redis.pcall('ZCARD', group .. 't'), redis.pcall('EXISTS', unpack(names))
+  if type(tags) == 'number' and type(others) == 'number' then return tags + others end
+  return 0
+end
 )";
 
-/// The same of a node of a cluster, which has several groups.
-constexpr ByteView kSizes = R"(local size = redis.call('DBSIZE')
-for _, group in ipairs(ARGV) do
-  local tags = redis.pcall('ZCARD', group .. 't')
-  local others = redis.pcall('EXISTS', group .. 'r', group .. 't', group .. 'm', group .. 'd', group .. 's',
-    group .. 'j')
-  if type(tags) == 'number' and type(others) == 'number' then size = size - tags - others end
-end
+constexpr ByteView kSize = R"(
+local size = redis.call('DBSIZE')
+for _, group in ipairs(ARGV) do size = size - hidden_in(group) end
 return size
+)";
+
+constexpr ByteView kSlot = R"(
+local slot, hidden, prefix, most = ARGV[1], hidden_in(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local all = redis.call('CLUSTER', 'COUNTKEYSINSLOT', slot)
+if not most then return all - hidden end
+local shown = {}
+for _, key in ipairs(redis.call('CLUSTER', 'GETKEYSINSLOT', slot, math.min(most + hidden, all))) do
+  if #shown < most and string.sub(key, 1, #prefix) ~= prefix then shown[#shown + 1] = key end
+end
+return shown
 )";
 
 constexpr ByteView kPick = R"(local prefix = ARGV[1]
@@ -643,7 +657,6 @@ return overdue
 constexpr ByteView kRecordsFirst = "local records = string.sub(KEYS[1], 1, -2) .. 'r'\n";
 constexpr ByteView kRecordsSecond = "local records = string.sub(KEYS[2], 1, -2) .. 'r'\n";
 constexpr ByteView kRecordsThird = "local records = string.sub(KEYS[3], 1, -2) .. 'r'\n";
-constexpr ByteView kRecordsFromArguments = "local records = ARGV[1]\n";
 constexpr ByteView kReachSecond = "local exact = ARGV[2] == 'exact'\n";
 constexpr ByteView kReachThird = "local exact = ARGV[3] == 'exact'\n";
 
@@ -670,8 +683,8 @@ const std::array<LoadedScript, kTagScripts>& tag_scripts() {
       make({kRecordsFirst, kGroup, kReachThird, kWork, kMeaning, kAll, kForgetMany, kSweep}),
       make({kRecordsFirst, kGroup, kReachSecond, kWork, kMeaning, kAll, kForgetMany, kWhole}),
       make({kRecordsFirst, kGroup, kWork, kForgetMany, kPrune}),
-      make({kRecordsFromArguments, kGroup, kSize}),
-      make({kSizes}),
+      make({kHidden, kSize}),
+      make({kHidden, kSlot}),
       make({kPick}),
       make({kJournal}),
   };

@@ -35,10 +35,11 @@ enum class TagScript : std::uint8_t {
   sweep,     ///< KEYS r ARGV drop|tell|count|clean budget reach place cursor log walked tag other…
   whole,     ///< KEYS r ARGV tell|count reach any|all most refusal tag…: a sweep of one step
   prune,     ///< KEYS r ARGV cursor count
-  size,      ///< ARGV r: DBSIZE without the bookkeeping
-  sizes,     ///< ARGV group…: the same of the node of a cluster that has those
-  pick,      ///< ARGV prefix: RANDOMKEY past the bookkeeping
-  journal,   ///< KEYS j ARGV lease most (number of members to be moved on) member…: see tag_journal.h
+  size,      ///< ARGV group…: DBSIZE without the bookkeeping of these
+  slot,  ///< ARGV slot group prefix most: CLUSTER COUNTKEYSINSLOT without it; GETKEYSINSLOT unless `most` is
+         ///< ''
+  pick,  ///< ARGV prefix: RANDOMKEY past the bookkeeping
+  journal,  ///< KEYS j ARGV lease most (number of members to be moved on) member…: see tag_journal.h
 };
 inline constexpr std::size_t kTagScripts = 16;
 
