@@ -33,7 +33,10 @@ void Accounting::record_alone(const Request& request, ByteView reply) {
 
 void Accounting::refused(const Request& request, ByteView reply) {
   WorkerStatistics& statistics = session_.worker().statistics();
-  if (request.spec != nullptr) statistics.of(*request.spec).rejected.add();
+  if (request.spec != nullptr)
+    statistics.of(*request.spec).rejected.add();
+  else
+    unlisted_ = {};
   if (reply.starts_with('-')) statistics.errors.record(reply);
 }
 
@@ -82,8 +85,11 @@ void Accounting::record(CommandStatistics& command, std::int64_t took_us, ByteVi
 CommandStatistics& Accounting::statistics_of(const Request& request) {
   WorkerStatistics& statistics = session_.worker().statistics();
   if (request.spec != nullptr) return statistics.of(*request.spec);
-  const bool may_exist = session_.worker().backend().forwards_unknown();
-  return may_exist ? statistics.of_unlisted(request.argv[0]) : statistics.of_unknown();
+  unlisted_ = {};
+  if (!session_.worker().backend().forwards_unknown()) return statistics.of_unknown();
+  auto& [name, command] = statistics.of_unlisted(request.argv[0]);
+  unlisted_ = name;
+  return command;
 }
 
 }  // namespace larder

@@ -35,6 +35,9 @@ class Accounting {
   [[nodiscard]] ReplyQueue::Place place_for(const Request& request);
   void finished(const ReplyQueue::Place& place, ByteView reply);
 
+  /// The last command outside our table, as it is counted; empty: nobody has it.
+  [[nodiscard]] ByteView unlisted() const noexcept { return unlisted_; }
+
  private:
   [[nodiscard]] bool is_quick(const Request& request) const noexcept;
   [[nodiscard]] std::int64_t take_time() noexcept;
@@ -46,6 +49,7 @@ class Accounting {
   std::int64_t started_us_ = 0;              ///< of the request being run, or of the quick ones before it
   const CommandSpec* quick_spec_ = nullptr;  ///< of the requests that are not recorded yet
   std::uint32_t quick_count_ = 0;            ///< how many they are
+  ByteView unlisted_;                        ///< lives as long as the worker
 };
 
 }  // namespace larder

@@ -45,8 +45,8 @@ std::string client_line(const Session& session, UnixMs now_ms) {
       usage.input_capacity - usage.input_bytes, usage.parser_bytes, multi == nullptr ? 0 : multi->bytes(),
       usage.output_capacity, session.pending(), session.unsent(),
       sizeof(Session) + usage.input_capacity + usage.output_capacity + usage.parser_bytes,
-      usage.waits_for_room ? "rw" : "r", usage.command == nullptr ? "NULL" : usage.command->name,
-      session.user(), session.tracking_redirect(), static_cast<int>(session.protocol()), state.library_name,
+      usage.waits_for_room ? "rw" : "r", usage.command.empty() ? "NULL" : usage.command, session.user(),
+      session.tracking_redirect(), static_cast<int>(session.protocol()), state.library_name,
       state.library_version);
 }
 

@@ -469,6 +469,7 @@ const OutputBounds& Session::output_bounds() const noexcept {
 }
 
 Session::Usage Session::usage() const noexcept {
+  const CommandSpec* const command = current_ != nullptr ? current_->spec : last_command_;
   return {.fd = transport_.fd(),
           .idle_us = steady_now_us() - last_active_us_,
           .input_bytes = in_.size(),
@@ -476,7 +477,7 @@ Session::Usage Session::usage() const noexcept {
           .parser_bytes = parser_.heap_bytes(),
           .output_capacity = output_.capacity(),
           .waits_for_room = (wanted_ & EPOLLOUT) != 0,
-          .command = current_ != nullptr ? current_->spec : last_command_};
+          .command = command != nullptr ? command->name : accounting_.unlisted()};
 }
 
 void Session::reset_state() {

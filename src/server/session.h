@@ -147,8 +147,8 @@ class Session final : public Pollable, public Caller {
     std::size_t input_bytes, input_capacity;  ///< of a request that is not whole yet
     std::size_t parser_bytes;
     std::size_t output_capacity;
-    bool waits_for_room;         ///< to send
-    const CommandSpec* command;  ///< the one at hand, or the last; null: none, or none of our table
+    bool waits_for_room;  ///< to send
+    ByteView command;     ///< the one at hand, or the last; empty: none that there is
   };
   [[nodiscard]] Usage usage() const noexcept;
 

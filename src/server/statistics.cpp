@@ -19,13 +19,13 @@ bool is_plain(ByteView name) noexcept {
 
 }  // namespace
 
-CommandStatistics& WorkerStatistics::of_unlisted(ByteView name) {
+WorkerStatistics::Unlisted& WorkerStatistics::of_unlisted(ByteView name) {
   std::string lower(is_plain(name) ? name : kOther);
   std::ranges::transform(lower, lower.begin(), ascii_lower);
   const auto found = unlisted_.find(lower);
-  if (found != unlisted_.end()) return found->second;
+  if (found != unlisted_.end()) return *found;
   const std::lock_guard lock(unlisted_mutex_);
-  return unlisted_[unlisted_.size() < kMostUnlisted ? lower : std::string(kOther)];
+  return *unlisted_.try_emplace(unlisted_.size() < kMostUnlisted ? lower : std::string(kOther)).first;
 }
 
 }  // namespace larder

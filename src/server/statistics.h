@@ -88,8 +88,10 @@ struct WorkerStatistics {
     return by_command_[static_cast<std::size_t>(&spec - all_commands().data())];
   }
 
-  /// Of one that is not, but that the backend may have; as the client wrote it. Thread: the worker.
-  [[nodiscard]] CommandStatistics& of_unlisted(ByteView name);
+  /// Of one that is not, but that the backend may have, with the name that it is shown under; `name` is as
+  /// the client wrote it. Life: the worker's. Thread: the worker.
+  using Unlisted = std::pair<const std::string, CommandStatistics>;
+  [[nodiscard]] Unlisted& of_unlisted(ByteView name);
 
   /// Of those that nobody has, which are not shown.
   [[nodiscard]] CommandStatistics& of_unknown() noexcept { return unknown_; }

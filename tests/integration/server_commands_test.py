@@ -208,6 +208,30 @@ def test_clients_are_listed_named_and_killed(lab, backend):
             assert b" flags=%b " % flags in client.value("CLIENT", "INFO")
 
 
+def test_clients_are_listed_with_their_commands(lab):
+    """Also with those that only Redis knows."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+
+    def commands_of(server):
+        with server.connect() as client, server.connect() as other:
+            number = other.value("CLIENT", "ID")
+
+            def command():
+                return re.search(rb" cmd=(\S+) ", client.value("CLIENT", "LIST", "ID", number))[1]
+
+            shown = []
+            for words in ("LPUSH l x", "HGETALL h", "GET k", "lrange l 0 -1", "LPUSH l x y", "MULTI", "RPOP l",
+                          "EXEC", "CONFIG GET hz", "EVAL x 0"):
+                other.call(*words.split())
+                shown.append((words, command()))
+            other.send("BLPOP", "empty", 0)
+            wait_until(lambda: b" flags=b " in client.value("CLIENT", "LIST"), 5, "it to wait")
+            return [*shown, ("blpop", command())]
+
+    assert commands_of(larder) == commands_of(redis)
+
+
 @on_backends()
 def test_who_kills_itself_runs_nothing_more(lab, backend):
     larder = lab.larder(backend)
