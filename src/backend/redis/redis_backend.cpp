@@ -623,7 +623,8 @@ void RedisBackend::tick() {
   users_.tick(now_us);
   broadcast_waiters_.tick(now_us);
   heed_promotions();
-  tag_jobs_.tick(now_us);
+  // Before the servers are known there is nobody to ask, or the wrong one.
+  if (topology_.is_single() || topology_.has_master()) tag_jobs_.tick(now_us);
   tag_blocks_.tick();
   ask_about_tags(now_us);
   ask_about_rights(now_us);
