@@ -96,6 +96,23 @@ def test_the_journal_has_what_is_under_way(lab):
         assert idle.info("tiers")["tags_taken_over"] == "0"
 
 
+def test_what_is_done_and_comes_back_is_not_done_again(lab):
+    """As when Redis runs a request late that Larder has given up."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect(timeout=60) as client, redis.connect() as raw:
+        fill(client)
+        assert client.value("TAGINVALIDATE", "many", "ASYNC") == 0
+        [member] = journal(raw)
+        wait_until(lambda: raw.value("EXISTS", JOURNAL) == 0 and client.value("TAGCOUNT", "many") == 0, 20, "the sweep")
+        client.call("SET", "many:1", "new", "TAGS", 1, "many")
+        raw.call("ZADD", JOURNAL, 1, member)
+        wait_until(lambda: raw.value("EXISTS", JOURNAL) == 0, 20, "its end")
+        tiers = larder.info("tiers")
+        assert (tiers["tags_taken_over"], tiers["tags_pending_invalidations"]) == ("0", "0"), tiers
+        assert client.value("GET", "many:1") == b"new"
+
+
 def test_what_needs_one_step_is_not_in_the_journal(lab):
     redis = lab.redis()
     larder = lab.larder("redis", redis)

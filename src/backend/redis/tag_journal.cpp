@@ -75,6 +75,7 @@ TagJournal::Hold TagJournal::enter(int db, const TagQuery& query, Done done) {
 
 TagJournal::Hold TagJournal::add(Bytes member) {
   Hold hold = std::make_shared<const char>();
+  state_.in_journal.add(member);
   entries_.push_back({.member = std::move(member), .hold = hold});
   return hold;
 }
@@ -94,7 +95,11 @@ bool TagJournal::send(std::int64_t now_us) {
   if (busy_ || (now_us < pause_us_ && !is_awaited)) return false;
   const bool looks =
       takes_over_ && now_us >= look_us_ && !state_.scripts_refused.load(std::memory_order_relaxed);
-  std::erase_if(entries_, [](const Entry& entry) { return entry.hold.expired() && !entry.may_exist; });
+  std::erase_if(entries_, [this](const Entry& entry) {
+    const bool is_gone = entry.hold.expired() && !entry.may_exist;
+    if (is_gone) state_.in_journal.remove(entry.member);
+    return is_gone;
+  });
   std::vector<ByteView> moved, removed;
   std::size_t bytes = 0;
   for (Entry& entry : entries_) {
@@ -146,12 +151,14 @@ void TagJournal::take() {
 }
 
 void TagJournal::take_over(ByteView member, std::int64_t now_us) {
+  if (state_.in_journal.contains(Bytes(member))) return;  // whose turn to move it on is late
   const Result<JournalEntry> found = decode_journal_entry(member);
-  if (found && found->id.starts_with(state_.process)) return;  // another worker's, which is late
   const Hold hold = add(Bytes(member));
   entries_.back().may_exist = true;
   entries_.back().due_us = now_us + kMoveOnUs;
   if (!found) return log::warning("redis: something in the journal of invalidations is none, and is removed");
+  // It was removed, and came back with a request that was given up before: it is done.
+  if (found->id.starts_with(state_.process)) return;
   log::info("redis: takes over an invalidation that another Larder has not finished: database {}, tags {}",
             found->db, in_line(found->query));
   state_.taken_over.fetch_add(1, std::memory_order_relaxed);

@@ -2,7 +2,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
+
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "backend/pending_invalidations.h"
 #include "backend/redis/tag_directory.h"
@@ -11,6 +14,27 @@
 #include "base/random_name.h"
 
 namespace larder::redis {
+
+/// The members of the journal of invalidations (tag_journal.h) that this process has. Thread: any.
+class JournalMembers {
+ public:
+  void add(ByteView member) {
+    const std::lock_guard lock(mutex_);
+    members_.emplace(member);
+  }
+  void remove(const Bytes& member) {
+    const std::lock_guard lock(mutex_);
+    members_.erase(member);
+  }
+  [[nodiscard]] bool contains(const Bytes& member) const {
+    const std::lock_guard lock(mutex_);
+    return members_.contains(member);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  boost::unordered_flat_set<Bytes> members_;  // guarded by mutex_
+};
 
 /// What all workers know of tags.
 ///
@@ -23,9 +47,10 @@ struct TagState {
   TagDirectory directory;  ///< in a cluster
   LongSweeps long_sweeps;
 
-  /// Begins the names in the journal of what this process has entered (tag_journal.h), and their number.
+  /// Begins the names of what this process enters in the journal.
   const std::string process = random_name();
   std::atomic<std::uint64_t> entered{0};
+  JournalMembers in_journal;
 
   std::atomic<bool> scripts_refused{false};  ///< Redis lets Larder's own user not run them
 
