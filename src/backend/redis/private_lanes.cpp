@@ -47,12 +47,16 @@ std::unique_ptr<Lane> PrivateLanes::take_idle(const Node& node, Protocol protoco
   return lane;
 }
 
+void PrivateLanes::refuse(const Request& request) const {
+  request.reply.error(fmt::format(
+      "ERR no upstream connection is left for '{}': all {} of redis.private_connections are in use",
+      request.argv[0].substr(0, 128), context_.options.private_connections));
+}
+
 Lease* PrivateLanes::lend(const Request& request, Node& node, Protocol protocol, Lease::Use use) {
   Lease* const lease = take(node, *request.caller.principal, protocol, use);
   if (lease == nullptr) {
-    request.reply.error(fmt::format(
-        "ERR no upstream connection is left for '{}': all {} of redis.private_connections are in use",
-        request.argv[0].substr(0, 128), context_.options.private_connections));
+    refuse(request);
     return nullptr;
   }
   if (const ByteView refusal = lease->lane->refusal(); !refusal.empty()) {

@@ -54,7 +54,10 @@ class PrivateLanes {
   /// Lends a connection in the caller's database; null when all are lent (what kills is not counted).
   [[nodiscard]] Lease* take(Node& node, Caller& caller, Protocol protocol, Lease::Use use);
 
-  /// The same for a request; null when it was answered with the reason.
+  /// All are lent.
+  void refuse(const Request& request) const;
+
+  /// The same as take() for a request; null when it was answered with the reason.
   [[nodiscard]] Lease* lend(const Request& request, Node& node, Protocol protocol, Lease::Use use);
 
   /// One that the caller has and that `is` right; null: there is none.

@@ -498,8 +498,9 @@ void RedisBackend::on_timeout(Lane& lane, const InFlight& entry) {
   if (entry.kind == InFlight::Kind::topology) return cluster_.on_topology_lost(lane, entry);
   if (entry.kind == InFlight::Kind::block) blocks_.doubt(entry);
   if (entry.errand != 0) errands_[entry.errand].told = true;
-  fail(entry, fmt::format("ERR Redis at {} did not answer in {} ms{}", lane.label(),
-                          context_.options.command_timeout.count(), entry.writes ? kOutcomeUnknown : ""));
+  fail(lane, entry,
+       fmt::format("ERR Redis at {} did not answer in {} ms{}", lane.label(),
+                   context_.options.command_timeout.count(), entry.writes ? kOutcomeUnknown : ""));
   if (entry.kind == InFlight::Kind::subscription)
     subscriptions_.failed(lane);
   else
@@ -526,8 +527,9 @@ void RedisBackend::on_lost(Lane& lane, const InFlight& entry, Fate fate) {
   if (!entry.expired) {
     const bool doubtful = entry.writes && fate == Fate::unknown;
     const ByteView what = fate == Fate::never_sent ? "cannot be reached" : "was lost";
-    fail(entry, fmt::format("{} Redis at {} {}: {}{}", lane.error_class(), lane.label(), what, lane.problem(),
-                            doubtful ? kOutcomeUnknown : ""));
+    fail(lane, entry,
+         fmt::format("{} Redis at {} {}: {}{}", lane.error_class(), lane.label(), what, lane.problem(),
+                     doubtful ? kOutcomeUnknown : ""));
   }
   if (is_read(entry)) reads_.forget(entry);
   if (entry.kind == InFlight::Kind::login) users_.forget(entry);
@@ -539,9 +541,11 @@ void RedisBackend::on_lost(Lane& lane, const InFlight& entry, Fate fate) {
 }
 
 /// Tells whoever waits that no reply will come.
-void RedisBackend::fail(const InFlight& entry, ByteView error) {
+void RedisBackend::fail(const Lane& lane, const InFlight& entry, ByteView error) {
   if (is_read(entry))
     reads_.fail(entry, error);
+  else if (entry.kind == InFlight::Kind::subscription && !lane.lost_its_rights())
+    subscriptions_.turn_away(*entry.caller, entry.ticket);
   else if (entry.caller != nullptr)
     answer_error({entry.caller, entry.ticket}, error, steady_now_us() - entry.sent_us);
   else if (entry.kind == InFlight::Kind::login)
@@ -618,7 +622,7 @@ void RedisBackend::tick() {
   finish_drain();  // before new questions are asked
   topology_.tick(now_us);
   private_lanes_.tick(now_us);
-  subscriptions_.tick();
+  subscriptions_.tick(now_us);
   follower_ != nullptr ? follower_->tick(now_us) : cluster_.tick(now_us);
   users_.tick(now_us);
   broadcast_waiters_.tick(now_us);

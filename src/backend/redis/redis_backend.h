@@ -131,7 +131,7 @@ class RedisBackend final : public Backend,
   void on_ready(Lane& lane, const Handshake& handshake) override;
   [[nodiscard]] Step refuse(const Lane& lane, const Request& request, ByteView refusal) override;
   void finish_forward(Lane& lane, const InFlight& entry, const Reply& reply);
-  void fail(const InFlight& entry, ByteView error);
+  void fail(const Lane& lane, const InFlight& entry, ByteView error);
   [[nodiscard]] bool wants_commands() const override { return !commands_known_; }
 
   void arm_tick(std::chrono::milliseconds delay);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "backend/redis/slot_map.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "resp/reply_cursor.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 constexpr ByteView kOtherUser =
     "ERR this connection has subscribed as another user: subscribe on a new connection";
+/// Some libraries come back at once, whenever they could connect.
+constexpr std::int64_t kTurnAwayUs = 1'000'000;
 constexpr ByteView kNoResp3 = "ERR the Redis behind Larder does not speak RESP3, which subscriptions need";
 
 bool has_plain(const Lease& lease) noexcept {
@@ -39,8 +42,12 @@ Step Subscriptions::take(const Request& request, const Route& route) {
   if (lease == nullptr && !adds(command)) return answer_none(request, command);
   if (lease == nullptr) {
     Node& node = pick_node(request, route, command);
-    lease = lanes_.lend(request, node, Protocol::resp3, Lease::Use::subscribing);
-    if (lease == nullptr) return Step::done;
+    lease = lanes_.take(node, client, Protocol::resp3, Lease::Use::subscribing);
+    if (lease == nullptr) {
+      lanes_.refuse(request);
+      return Step::done;
+    }
+    if (!lease->lane->refusal().empty()) return refuse(request, *lease);
   }
   if (adds(command) && lease->user != client.acts_as) {
     request.reply.error(kOtherUser);
@@ -55,6 +62,15 @@ Step Subscriptions::take(const Request& request, const Route& route) {
   entry.replies_left = confirmations(request.argv.size() - 1, lease->subscribed, command);
   lease->hops = 0;
   ask(*lease, Bytes(request.raw), entry);
+  return Step::blocking;
+}
+
+Step Subscriptions::refuse(const Request& request, Lease& lease) {
+  const bool lacks_rights = lease.lane->lost_its_rights();
+  if (lacks_rights) request.reply.error(lease.lane->refusal());
+  lanes_.close(lease);
+  if (lacks_rights) return Step::done;
+  turn_away(request.caller, request.caller.defer());
   return Step::blocking;
 }
 
@@ -253,6 +269,10 @@ void Subscriptions::close(Lease& lease) {
   client.holds.subscribing = lanes_.find(client, Lease::Use::subscribing) != nullptr;
 }
 
+void Subscriptions::turn_away(Caller& client, Ticket ticket) {
+  turned_away_.push_back({&client, ticket, steady_now_us() + kTurnAwayUs});
+}
+
 void Subscriptions::failed(Lane& lane) {
   if (lane.lease == nullptr) return;
   if (lane.lease->subscribed.any())
@@ -274,7 +294,13 @@ void Subscriptions::disconnect(Caller& client, const Lane& lane) {
   client.hang_up();
 }
 
-void Subscriptions::tick() {
+void Subscriptions::tick(std::int64_t now_us) {
+  while (!turned_away_.empty() && turned_away_.front().end_us <= now_us) {
+    const TurnedAway one = turned_away_.front();
+    turned_away_.pop_front();
+    one.client->hang_up();
+    one.client->finish(one.ticket);
+  }
   if (disconnected_ == 0) return;
   log::warning("redis: {} subscribers were disconnected, as messages to them may have been lost: {}",
                std::exchange(disconnected_, 0), why_disconnected_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <string>
 
 #include "backend/redis/private_lanes.h"
@@ -37,6 +38,10 @@ class Subscriptions {
   static void on_pong(const InFlight& entry, const Reply& reply);
   void on_push(Lane& lane, ByteView push);
 
+  /// Redis is away, and the client is told as Redis would tell it: its connection ends, as do those of the
+  /// subscribers there were. Libraries connect and subscribe again then; an error some take for the answer.
+  void turn_away(Caller& client, Ticket ticket);
+
   /// No answer will come to a command that subscribes, or none came in time; the client was told.
   void failed(Lane& lane);
 
@@ -44,9 +49,16 @@ class Subscriptions {
   void lost(const Lane& lane);
 
   /// Tells those who run Larder what happened since.
-  void tick();
+  void tick(std::int64_t now_us);
 
  private:
+  /// A client whose connection ends at that time; it waits for an answer until then.
+  struct TurnedAway {
+    Caller* client;
+    Ticket ticket;
+    std::int64_t end_us;
+  };
+
   [[nodiscard]] Lease* find(const Request& request, const Route& route, Subscription command);
   [[nodiscard]] Node& pick_node(const Request& request, const Route& route, Subscription command);
   [[nodiscard]] static Step answer_none(const Request& request, Subscription command);
@@ -58,11 +70,13 @@ class Subscriptions {
   void let_go_if_unused(Lease& lease);
   void close(Lease& lease);
   void disconnect(Caller& client, const Lane& lane);
+  [[nodiscard]] Step refuse(const Request& request, Lease& lease);
 
   Topology& topology_;
   PrivateLanes& lanes_;
   std::size_t next_node_;  ///< of a cluster, for channels that have no slot
   Bytes push_;             ///< room for one
+  std::deque<TurnedAway> turned_away_;
   std::size_t disconnected_ = 0;
   std::string why_disconnected_;
 };
