@@ -113,6 +113,23 @@ def test_what_is_done_and_comes_back_is_not_done_again(lab):
         assert client.value("GET", "many:1") == b"new"
 
 
+def test_many_that_cannot_be_entered(lab):
+    """Each is refused at once, and done when Redis is back."""
+    redis = lab.redis()
+    gate = lab.gate(redis)
+    larder = lab.larder("redis", gate)
+    with larder.connect() as client, redis.connect() as raw:
+        client.call("SET", "k", "v", "TAGS", 1, "t")
+        gate.refuse()
+        replies = client.pipeline([("TAGINVALIDATE", tag, "ASYNC") for tag in ("t", *(f"t:{n}" for n in range(2000)))])
+        assert all(reply.startswith(b"-ERR") for reply in replies), replies
+        assert larder.info("tiers")["tags_pending_invalidations"] == "2001"
+        gate.accept()
+        wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 60, "an empty queue")
+        assert raw.value("EXISTS", "k") == 0
+        wait_until(lambda: raw.value("EXISTS", JOURNAL) == 0, 10, "an empty journal")
+
+
 def test_what_needs_one_step_is_not_in_the_journal(lab):
     redis = lab.redis()
     larder = lab.larder("redis", redis)

@@ -69,16 +69,16 @@ Step TagJobs::invalidate(const Request& request) {
 }
 
 /// It is answered when it is in the journal: from then on it will be done, whoever lives. It must not come
-/// before what its client has written.
+/// before what its client has written. L1 hears of the keys that go, as of any others.
 Step TagJobs::leave_for_later(const Request& request, TagQuery query) {
   if (request.caller.pending() > 0) return Step::hold;
   Caller& caller = request.caller;
   const Ticket ticket = caller.defer();
   PendingInvalidations::Entry entry{caller.db(), std::move(query)};
   const auto entered = [this, &caller, ticket, entry](const TagJournal::Hold& hold, ByteView error) mutable {
-    entry.holds = {hold};
+    if (error.empty()) entry.holds = {hold};
     state_.pending.add(std::move(entry));
-    context_.keyspace.void_all();
+    if (!error.empty()) context_.keyspace.void_all();
     ReplyWriter reply = caller.reply_to(ticket);
     append_outcome(reply, TagSweep::Outcome{.error = Bytes(error)});
     caller.finish(ticket);

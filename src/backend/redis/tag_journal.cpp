@@ -90,11 +90,10 @@ void TagJournal::send_what_is_due(std::int64_t now_us) {
 
 /// True when it was answered at once.
 bool TagJournal::send(std::int64_t now_us) {
-  const bool is_awaited =
-      std::ranges::any_of(entries_, [](const Entry& entry) { return entry.done != nullptr; });
-  if (busy_ || (now_us < pause_us_ && !is_awaited)) return false;
+  if (busy_) return false;
+  const bool pauses = now_us < pause_us_;
   const bool looks =
-      takes_over_ && now_us >= look_us_ && !state_.scripts_refused.load(std::memory_order_relaxed);
+      takes_over_ && !pauses && now_us >= look_us_ && !state_.scripts_refused.load(std::memory_order_relaxed);
   std::erase_if(entries_, [this](const Entry& entry) {
     const bool is_gone = entry.hold.expired() && !entry.may_exist;
     if (is_gone) state_.in_journal.remove(entry.member);
@@ -102,15 +101,17 @@ bool TagJournal::send(std::int64_t now_us) {
   });
   std::vector<ByteView> moved, removed;
   std::size_t bytes = 0;
-  for (Entry& entry : entries_) {
+  const auto pick = [&](Entry& entry, bool is_due) {
+    if (!is_due || moved.size() + removed.size() == kMostSent || bytes > kMostSentBytes) return;
     const bool leaves = entry.hold.expired();
-    if (!leaves && now_us < entry.due_us) continue;
-    if (moved.size() + removed.size() == kMostSent || bytes > kMostSentBytes) break;
     (leaves ? removed : moved).push_back(entry.member);
     bytes += entry.member.size();
     entry.sent = leaves ? Entry::Sent::away : Entry::Sent::on;
-    entry.may_exist = true;
-  }
+  };
+  // Those that clients wait for go first, and alone where Redis has refused the others.
+  for (Entry& entry : entries_) pick(entry, entry.done != nullptr);
+  for (Entry& entry : entries_)
+    pick(entry, !entry.done && !pauses && (entry.hold.expired() || now_us >= entry.due_us));
   if (!looks && bytes == 0) return false;
   if (looks) look_us_ = now_us + kLookUs;
   const std::string count = std::to_string(moved.size());
@@ -122,7 +123,10 @@ bool TagJournal::send(std::int64_t now_us) {
                              : TagGroup::of_database(state_.prefix);
   const std::string name = group.journal();
   busy_ = true;
-  return call(host_, TagScript::journal, std::to_array<ByteView>({name}), arguments);
+  if (call(host_, TagScript::journal, std::to_array<ByteView>({name}), arguments)) return true;
+  for (Entry& entry : entries_)
+    if (entry.sent != Entry::Sent::nowhere) entry.may_exist = true;
+  return false;
 }
 
 void TagJournal::finish(Ticket) {
@@ -130,6 +134,7 @@ void TagJournal::finish(Ticket) {
   send_what_is_due(steady_now_us());
 }
 
+/// An error is told to all that wait: Redis would have the same for those that are still to be sent, or none.
 void TagJournal::take() {
   busy_ = false;
   const std::int64_t now_us = steady_now_us();
@@ -140,7 +145,7 @@ void TagJournal::take() {
   std::vector<std::pair<Done, Hold>> told;
   for (Entry& entry : entries_) {
     const Entry::Sent sent = std::exchange(entry.sent, Entry::Sent::nowhere);
-    if (sent == Entry::Sent::nowhere) continue;
+    if (error.empty() && sent == Entry::Sent::nowhere) continue;
     if (error.empty() && sent == Entry::Sent::away) entry.may_exist = false;
     if (error.empty()) entry.due_us = now_us + kMoveOnUs;
     if (entry.done)
