@@ -107,7 +107,9 @@ def test_a_slow_command_opens_no_breaker(lab):
     """One time-out, and then answers again."""
     redis = lab.redis()
     larder = lab.larder("redis", redis, options=WITHOUT_L1, config=IMPATIENT, workers=1)
-    with larder.connect() as client:
+    with larder.connect() as client, redis.connect() as direct:
+        # What Larder asks by itself when it has started would time out too.
+        wait_until(lambda: b"cmdstat_script|load" in direct.value("INFO", "commandstats"), 10, "its scripts to be loaded")
         assert b"did not answer" in client.call(*BUSY)
         wait_until(lambda: client.call("SET", "k", "v") == b"+OK\r\n", 10, "Redis to be done")
     node = nodes_of(larder)[redis.port]
