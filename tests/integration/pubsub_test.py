@@ -4,13 +4,14 @@ import random
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 from cluster_test import migrate
 from clients_test import CLIENTS, DEBIAN_PYTHON, node, run
 from private_connections_test import clients_of, private
 from support.lab import demanding, on_backends
 from support.resp import decode, encode, wait_until
-from support.servers import key_slot
+from support.servers import free_port, key_slot
 
 OK = b"+OK\r\n"
 
@@ -446,6 +447,23 @@ def test_the_connection_to_redis_is_lost(lab):
             wait_until(lambda: disconnected(larder) == len(subscribers), 5, "the log to tell of them")
             direct.value("CLIENT", "KILL", "TYPE", "pubsub")
         assert other.read_to_end() == b""
+
+
+def test_redis_is_away_since_the_start(lab):
+    """Subscribers that another Larder has lost meet one that has never seen Redis, or its Sentinels."""
+    redis, nobody = lab.redis(), f"127.0.0.1:{free_port()}"
+    redis.crash()
+    for url in (f"redis-cluster://{nobody}", f"redis-sentinel://{nobody}/main", redis.url):
+        larder = lab.larder("redis", SimpleNamespace(url=url), workers=1)
+        with larder.connect() as client:
+            wait_until(lambda client=client: client.call("GET", "k").startswith(b"-ERR"), 10, "the problem to be known")
+            assert client.call("UNSUBSCRIBE") == b"*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n"
+            client.send("SUBSCRIBE", "news")
+            assert client.read_to_end() == b""
+    redis.start()
+    with larder.connect() as client:
+        wait_until(lambda: client.call("GET", "k") == b"$-1\r\n", 10, "Redis to be found")
+        assert decode(client.call("SUBSCRIBE", "news")) == [b"subscribe", b"news", 1]
 
 
 def test_users_subscribe_with_their_own_rights(lab):

@@ -44,6 +44,9 @@ class Cluster {
   /// False: a transaction, which is for one node, cannot have it, and the reason was appended.
   [[nodiscard]] bool may_queue(const Request& request, const Route& route);
 
+  /// While the topology is not known: why nobody says it; empty: it is being found out.
+  [[nodiscard]] ByteView problem() const noexcept { return unreachable_; }
+
   void on_topology(const Lane& lane, const Reply& reply);
   void on_topology_lost(const Lane& lane, const InFlight& entry);
 
@@ -71,7 +74,7 @@ class Cluster {
   Refresher& refresher_;
   Retries& retries_;
   ClusterHost& host_;
-  std::string unreachable_;               ///< while the topology is not known: why nobody says it
+  std::string unreachable_;               ///< see problem()
   std::size_t failed_nodes_ = 0;          ///< in a row, that were asked about the topology
   std::vector<std::uint32_t> positions_;  ///< room for one request's keys
   std::vector<std::unique_ptr<Gather>> gathers_;

@@ -24,6 +24,9 @@ class Follower {
     return await_master(request);
   }
 
+  /// While the master is not known: why nobody says who it is; empty: that is being found out.
+  [[nodiscard]] ByteView problem() const noexcept { return problem_; }
+
   void tick(std::int64_t now_us);
   void close();
 

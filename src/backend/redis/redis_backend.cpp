@@ -106,6 +106,7 @@ Step RedisBackend::execute(const Request& request) {
   if (KnownCommands::bars(request, route)) return Step::done;
   if (request.caller.holds.subscribing && equals_ignore_case(request.argv[0], "ping"))
     return subscriptions_.ping(request);
+  if (route.needs == Private::subscribes && is_away()) return subscriptions_.turn_away(request);
   if (const std::optional<Step> taken = look_first(request, route)) return *taken;
   if (route.needs == Private::subscribes) return subscriptions_.take(request, route);
   if (!may_tag(request, route)) return Step::done;
@@ -186,6 +187,11 @@ void RedisBackend::heed_script(const Request& request) {
 /// What there is to do because there may be more than one Redis. Nothing: the request is for one node, go on.
 std::optional<Step> RedisBackend::look_first(const Request& request, const Route& route) {
   return follower_ != nullptr ? follower_->take(request) : cluster_.take(request, route);
+}
+
+/// Redis could not be reached since the start, and nobody knows who the servers are.
+bool RedisBackend::is_away() const noexcept {
+  return !topology_.is_known() && !(follower_ != nullptr ? follower_->problem() : cluster_.problem()).empty();
 }
 
 /// Nothing: the master shall answer. The rights of other users may be others on a replica, and WATCH is about
@@ -628,7 +634,7 @@ void RedisBackend::tick() {
   broadcast_waiters_.tick(now_us);
   heed_promotions();
   // Before the servers are known there is nobody to ask, or the wrong one.
-  if (topology_.is_single() || topology_.has_master()) tag_jobs_.tick(now_us);
+  if (topology_.is_known()) tag_jobs_.tick(now_us);
   tag_blocks_.tick();
   ask_about_tags(now_us);
   ask_about_rights(now_us);

@@ -81,6 +81,7 @@ class RedisBackend final : public Backend,
 
  private:
   [[nodiscard]] std::optional<Step> look_first(const Request& request, const Route& route);
+  [[nodiscard]] bool is_away() const noexcept;
   [[nodiscard]] bool may_tag(const Request& request, const Route& route);
   void heed_script(const Request& request);
   [[nodiscard]] std::optional<Step> read_from_replica(const Request& request, const Route& route,

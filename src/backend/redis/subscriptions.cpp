@@ -69,9 +69,7 @@ Step Subscriptions::refuse(const Request& request, Lease& lease) {
   const bool lacks_rights = lease.lane->lost_its_rights();
   if (lacks_rights) request.reply.error(lease.lane->refusal());
   lanes_.close(lease);
-  if (lacks_rights) return Step::done;
-  turn_away(request.caller, request.caller.defer());
-  return Step::blocking;
+  return lacks_rights ? Step::done : turn_away(request);
 }
 
 /// The connection that has, or is to have, what the request is about.
@@ -271,6 +269,14 @@ void Subscriptions::close(Lease& lease) {
 
 void Subscriptions::turn_away(Caller& client, Ticket ticket) {
   turned_away_.push_back({&client, ticket, steady_now_us() + kTurnAwayUs});
+}
+
+Step Subscriptions::turn_away(const Request& request) {
+  if (request.caller.pending() > 0) return Step::hold;
+  if (const Subscription command = *find_subscription(request.argv[0]); !adds(command))
+    return answer_none(request, command);
+  turn_away(request.caller, request.caller.defer());
+  return Step::blocking;
 }
 
 void Subscriptions::failed(Lane& lane) {

@@ -41,6 +41,7 @@ class Subscriptions {
   /// Redis is away, and the client is told as Redis would tell it: its connection ends, as do those of the
   /// subscribers there were. Libraries connect and subscribe again then; an error some take for the answer.
   void turn_away(Caller& client, Ticket ticket);
+  [[nodiscard]] Step turn_away(const Request& request);
 
   /// No answer will come to a command that subscribes, or none came in time; the client was told.
   void failed(Lane& lane);

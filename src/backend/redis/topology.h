@@ -27,6 +27,7 @@ class Topology {
   [[nodiscard]] bool is_single() const noexcept { return deployment_ == Deployment::single; }
   [[nodiscard]] bool is_cluster() const noexcept { return deployment_ == Deployment::cluster; }
   [[nodiscard]] bool has_master() const noexcept { return !masters_.empty(); }
+  [[nodiscard]] bool is_known() const noexcept { return is_single() || has_master(); }
 
   [[nodiscard]] Node& node_of(ByteView key) noexcept {
     return is_cluster() ? node_of_slot(hash_slot(key)) : any_node();
