@@ -20,17 +20,17 @@ class PendingInvalidations {
     int db;
     TagQuery query;
     int times = 1;  ///< how often it was asked for
-    /// Kept until it is done.
-    std::vector<std::shared_ptr<const void>> holds{};
+    std::shared_ptr<const void> hold{};  ///< kept until it is done
     friend bool operator==(const Entry&, const Entry&) = default;
   };
 
+  /// Of the same one that waits already the hold is kept, if it has one: it is for both then.
   void add(Entry entry) {
     const std::lock_guard lock(mutex_);
     for (Waiting& known : waiting_)
       if (known.entry.db == entry.db && known.entry.query == entry.query) {
         ++known.entry.times;
-        known.entry.holds.insert(known.entry.holds.end(), entry.holds.begin(), entry.holds.end());
+        if (!known.entry.hold) known.entry.hold = std::move(entry.hold);
         return;
       }
     waiting_.push_back({std::move(entry)});

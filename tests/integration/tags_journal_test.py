@@ -1,7 +1,7 @@
 """What a Larder that was killed has not finished others do: long invalidations and those left for behind the answer."""
 
 from support.lab import on_backends
-from support.resp import decode, wait_until
+from support.resp import decode, encode, wait_until
 
 MANY = 100_000
 TAKEN_OVER_S = 30  # a lease is 5 s; the machine may be busy
@@ -130,6 +130,30 @@ def test_many_that_cannot_be_entered(lab):
         wait_until(lambda: raw.value("EXISTS", JOURNAL) == 0, 10, "an empty journal")
 
 
+def test_a_pipeline_of_those_with_async(lab):
+    """They go side by side, behind what was written before them."""
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    with larder.connect() as client, redis.connect() as raw:
+        writes = [("SET", f"k{n}", "v", "TAGS", 1, f"t{n % 7}") for n in range(50)]
+        drops = [("TAGINVALIDATE", f"t{n % 7}", "ASYNC") for n in range(2000)]
+        assert client.pipeline([*writes, *drops, ("GET", "none")]) == [b"+OK\r\n"] * 50 + [b":0\r\n"] * 2000 + [b"$-1\r\n"]
+        wait_until(lambda: raw.value("EXISTS", *(f"k{n}" for n in range(50)), JOURNAL) == 0, 20, "the sweeps")
+
+
+def test_who_ends_in_order_leaves_nothing_that_is_done(lab):
+    redis = lab.redis()
+    larder = lab.larder("redis", redis)
+    for _ in range(8):  # on all workers
+        with larder.connect() as client, redis.connect() as raw:
+            fill(client, 200)
+            assert client.value("TAGINVALIDATE", "many", "ASYNC") == 0
+            wait_until(lambda: raw.value("EXISTS", *(f"many:{n}" for n in range(200))) == 0, 20, "the sweep")
+            larder.stop()
+            assert raw.value("EXISTS", JOURNAL) == 0
+            larder.start()
+
+
 def test_what_needs_one_step_is_not_in_the_journal(lab):
     redis = lab.redis()
     larder = lab.larder("redis", redis)
@@ -155,7 +179,10 @@ def test_a_journal_with_rubbish_in_it(lab):
         client.call("SET", "k", "v", "TAGS", 1, "t")
         raw.call("ZADD", JOURNAL, *[word for member in rubbish for word in (1, member)])
         raw.call("ZADD", JOURNAL, 1, "*3\r\n$5\r\nother\r\n$1\r\n0\r\n$1\r\nt\r\n")
-        wait_until(lambda: raw.value("EXISTS", JOURNAL) == 0, 20, "an empty journal")
+        elsewhere = encode(["other", 99, "t", ""])  # of a Larder with more databases
+        raw.call("ZADD", JOURNAL, 1, elsewhere)
+        wait_until(lambda: journal(raw) == [elsewhere], 20, "an empty journal")
+        raw.call("DEL", JOURNAL)
         assert client.value("EXISTS", "k") == 0
         assert larder.process.log().count("something in the journal of invalidations is none") == len(rubbish)
         assert larder.info("tiers")["tags_taken_over"] == "1"

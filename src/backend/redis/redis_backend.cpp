@@ -663,6 +663,7 @@ void RedisBackend::ask_about_tags(std::int64_t now_us) {
 void RedisBackend::drain(std::function<void()> done) {
   draining_ = true;
   drained_ = std::move(done);
+  tag_jobs_.drain();
   broadcast_waiters_.close("ERR Larder is shutting down");
 }
 

@@ -69,14 +69,17 @@ Step TagJobs::invalidate(const Request& request) {
 }
 
 /// It is answered when it is in the journal: from then on it will be done, whoever lives. It must not come
-/// before what its client has written. L1 hears of the keys that go, as of any others.
+/// before what its client has written, and may come with others like it. L1 hears of the keys that go, as of any others.
 Step TagJobs::leave_for_later(const Request& request, TagQuery query) {
-  if (request.caller.pending() > 0) return Step::hold;
   Caller& caller = request.caller;
+  const auto own = entering_.find(&caller);
+  if (caller.pending() > (own == entering_.end() ? 0 : own->second)) return Step::hold;
   const Ticket ticket = caller.defer();
+  ++entering_[&caller];
   PendingInvalidations::Entry entry{caller.db(), std::move(query)};
   const auto entered = [this, &caller, ticket, entry](const TagJournal::Hold& hold, ByteView error) mutable {
-    if (error.empty()) entry.holds = {hold};
+    if (auto own = entering_.find(&caller); --own->second == 0) entering_.erase(own);
+    if (error.empty()) entry.hold = hold;
     state_.pending.add(std::move(entry));
     if (!error.empty()) context_.keyspace.void_all();
     ReplyWriter reply = caller.reply_to(ticket);
@@ -108,7 +111,7 @@ void TagJobs::sweep_for_client(TagSweep::Plan plan, TagSweep::Done done) {
          [this, drops, may_repeat, entry, done = std::move(done)](const TagSweep::Outcome& outcome) mutable {
            if (!outcome.error.empty() && drops) context_.keyspace.void_all();
            if (!outcome.error.empty() && may_repeat) {
-             if (outcome.hold) entry.holds = {outcome.hold};
+             if (journal_.has(outcome.hold)) entry.hold = outcome.hold;
              state_.pending.add(entry);
            }
            done(outcome);
@@ -220,17 +223,22 @@ void TagJobs::tick(std::int64_t now_us) {
   if (topology_.is_cluster()) census_->tick(now_us);
 }
 
+void TagJobs::drain() noexcept {
+  draining_ = true;
+  journal_.drain();
+}
+
 /// Side by side, as each of them takes at least one way to Redis. After one that has failed only one is tried
 /// until one succeeds: a Redis that is still away costs no more than that. So it is, too, while each would
 /// visit all slots of a cluster.
 void TagJobs::repeat_pending() {
   const bool is_costly = topology_.is_cluster() && !state_.directory.is_trusted();
-  while (repeating_ < (is_costly ? 1 : most_repeating_) && steady_now_us() >= repeat_us_) {
+  while (!draining_ && repeating_ < (is_costly ? 1 : most_repeating_) && steady_now_us() >= repeat_us_) {
     std::optional<PendingInvalidations::Entry> entry = state_.pending.take();
     if (!entry) return;
     ++repeating_;
     TagSweep::Plan plan{entry->query, TagAim::drop, entry->db, nullptr};
-    TagJournal::Hold hold = entry->holds.empty() ? nullptr : entry->holds.front();
+    TagJournal::Hold hold = entry->hold;
     launch(std::move(plan), std::move(hold),
            [this, entry = *std::move(entry)](const TagSweep::Outcome& outcome) {
              --repeating_;

@@ -5,6 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include "backend/redis/known_commands.h"
 #include "backend/redis/lane.h"
 #include "backend/redis/tag_caller.h"
@@ -42,6 +44,9 @@ class TagJobs {
   void list_for_client(TagListing::Plan plan, TagListing::Done done);
 
   void tick(std::int64_t now_us);
+
+  /// From now on nothing is begun unasked; what is in the journal others will do.
+  void drain() noexcept;
 
   [[nodiscard]] bool is_quiet() const noexcept {
     return jobs_.empty() && lists_.empty() && journal_.is_quiet() &&
@@ -83,10 +88,12 @@ class TagJobs {
   Topology& topology_;
   TagHost& host_;
   TagJournal journal_;
+  boost::unordered_flat_map<const Caller*, std::size_t> entering_;  ///< how many of each, with ASYNC
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<std::unique_ptr<List>> lists_;
   std::size_t repeating_ = 0, most_repeating_ = 1;   ///< invalidations that were left for later
   std::int64_t repeat_us_ = 0;                       ///< none before that
+  bool draining_ = false;
   std::vector<std::unique_ptr<TagPruner>> pruners_;  ///< of the first worker
   std::unique_ptr<TagCensus> census_;                ///< of the first worker
 };

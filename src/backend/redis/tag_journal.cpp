@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "command/arguments.h"
+#include "command/limits.h"
 #include "command/tags.h"
 #include "resp/reply_cursor.h"
 #include "resp/request_parser.h"
@@ -19,7 +20,7 @@ namespace {
 constexpr ByteView kLeaseMs = "5000";
 constexpr std::int64_t kMoveOnUs = 1'000'000;  // a few may fail before the others take over
 constexpr std::int64_t kLookUs = 1'000'000;
-constexpr ByteView kMostTakenOver = "16";  // at a time: other Larders want some too
+constexpr std::size_t kMostTakenOver = 64;         // at a time: other Larders want some too
 constexpr std::size_t kMostSent = 500;     // at a time: so many take Redis half a millisecond
 constexpr std::size_t kMostSentBytes = 64 << 10;
 
@@ -80,6 +81,19 @@ TagJournal::Hold TagJournal::add(Bytes member) {
   return hold;
 }
 
+bool TagJournal::has(const Hold& hold) const {
+  return std::ranges::any_of(
+      entries_, [&](const Entry& entry) { return entry.due_us > 0 && hold && entry.hold.lock() == hold; });
+}
+
+bool TagJournal::is_quiet() const noexcept {
+  if (busy_) return false;
+  if (entries_.empty() || steady_now_us() < pause_us_) return true;
+  return state_.running.load(std::memory_order_relaxed) == 0 &&
+         std::ranges::none_of(entries_,
+                              [](const Entry& entry) { return entry.may_exist && entry.hold.expired(); });
+}
+
 void TagJournal::tick(std::int64_t now_us) {
   send_what_is_due(now_us);
 }
@@ -92,8 +106,10 @@ void TagJournal::send_what_is_due(std::int64_t now_us) {
 bool TagJournal::send(std::int64_t now_us) {
   if (busy_) return false;
   const bool pauses = now_us < pause_us_;
-  const bool looks =
-      takes_over_ && !pauses && now_us >= look_us_ && !state_.scripts_refused.load(std::memory_order_relaxed);
+  // Who has much to do leaves what is overdue to the others.
+  const bool hurries = more_overdue_ && state_.pending.size() < kMostTakenOver;
+  const bool looks = takes_over_ && !pauses && (now_us >= look_us_ || hurries) &&
+                     !state_.scripts_refused.load(std::memory_order_relaxed);
   std::erase_if(entries_, [this](const Entry& entry) {
     const bool is_gone = entry.hold.expired() && !entry.may_exist;
     if (is_gone) state_.in_journal.remove(entry.member);
@@ -114,8 +130,9 @@ bool TagJournal::send(std::int64_t now_us) {
     pick(entry, !entry.done && !pauses && (entry.hold.expired() || now_us >= entry.due_us));
   if (!looks && bytes == 0) return false;
   if (looks) look_us_ = now_us + kLookUs;
-  const std::string count = std::to_string(moved.size());
-  std::vector<ByteView> arguments{kLeaseMs, looks ? kMostTakenOver : ByteView("0"), count};
+  looked_ = looks;
+  const std::string count = std::to_string(moved.size()), most = std::to_string(looks ? kMostTakenOver : 0);
+  std::vector<ByteView> arguments{kLeaseMs, most, count};
   arguments.insert(arguments.end(), moved.begin(), moved.end());
   arguments.insert(arguments.end(), removed.begin(), removed.end());
   const TagGroup group = topology_.is_cluster()
@@ -152,12 +169,16 @@ void TagJournal::take() {
       told.emplace_back(std::exchange(entry.done, nullptr), std::exchange(entry.until_told, nullptr));
   }
   for (std::int64_t left = head.count; left > 0; --left) take_over(reply.next().text, now_us);
+  if (looked_) more_overdue_ = head.count >= static_cast<std::int64_t>(kMostTakenOver);
   for (const auto& [done, hold] : told) done(hold, error);
 }
 
 void TagJournal::take_over(ByteView member, std::int64_t now_us) {
   if (state_.in_journal.contains(Bytes(member))) return;  // whose turn to move it on is late
   const Result<JournalEntry> found = decode_journal_entry(member);
+  // Somebody's who has more databases.
+  const int databases = topology_.is_cluster() ? 1 : command_limits.databases;
+  if (found && found->db >= databases) return;
   const Hold hold = add(Bytes(member));
   entries_.back().may_exist = true;
   entries_.back().due_us = now_us + kMoveOnUs;
@@ -167,7 +188,7 @@ void TagJournal::take_over(ByteView member, std::int64_t now_us) {
   log::info("redis: takes over an invalidation that another Larder has not finished: database {}, tags {}",
             found->db, in_line(found->query));
   state_.taken_over.fetch_add(1, std::memory_order_relaxed);
-  state_.pending.add({found->db, found->query, 1, {hold}});
+  state_.pending.add({found->db, found->query, 1, hold});
 }
 
 }  // namespace larder::redis

@@ -37,10 +37,16 @@ class TagJournal final : public OwnCaller {
   /// told when Redis has it, or why that is not sure; perhaps at once.
   Hold enter(int db, const TagQuery& query, Done done = nullptr);
 
+  /// Whether Redis has said that it has it.
+  [[nodiscard]] bool has(const Hold& hold) const;
+
   void tick(std::int64_t now_us);
+  void drain() noexcept { takes_over_ = false; }
   void finish(Ticket) override;
 
-  [[nodiscard]] bool is_quiet() const noexcept { return !busy_; }
+  /// While sweeps run what they hold may still be to be removed. Where that has failed another Larder will
+  /// see to it.
+  [[nodiscard]] bool is_quiet() const noexcept;
 
  private:
   struct Entry {
@@ -62,9 +68,10 @@ class TagJournal final : public OwnCaller {
   TagState& state_;
   const Topology& topology_;
   TagHost& host_;
-  const bool takes_over_;
+  bool takes_over_;
   std::vector<Entry> entries_;
   bool busy_ = false;
+  bool looked_ = false, more_overdue_ = false;
   std::int64_t look_us_ = 0;   ///< for what is overdue, not before
   std::int64_t pause_us_ = 0;  ///< after an error nothing is sent before
 };
