@@ -20,8 +20,8 @@ namespace {
 constexpr ByteView kLeaseMs = "5000";
 constexpr std::int64_t kMoveOnUs = 1'000'000;  // a few may fail before the others take over
 constexpr std::int64_t kLookUs = 1'000'000;
-constexpr std::size_t kMostTakenOver = 64;         // at a time: other Larders want some too
-constexpr std::size_t kMostSent = 500;     // at a time: so many take Redis half a millisecond
+constexpr std::size_t kMostTakenOver = 64;  // at a time: other Larders want some too
+constexpr std::size_t kMostSent = 500;      // at a time: so many take Redis half a millisecond
 constexpr std::size_t kMostSentBytes = 64 << 10;
 
 }  // namespace
