@@ -19,7 +19,7 @@ class PendingInvalidations {
   struct Entry {
     int db;
     TagQuery query;
-    int times = 1;  ///< how often it was asked for
+    int times = 1;                       ///< how often it was asked for
     std::shared_ptr<const void> hold{};  ///< kept until it is done
     friend bool operator==(const Entry&, const Entry&) = default;
   };

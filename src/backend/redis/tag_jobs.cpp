@@ -69,7 +69,8 @@ Step TagJobs::invalidate(const Request& request) {
 }
 
 /// It is answered when it is in the journal: from then on it will be done, whoever lives. It must not come
-/// before what its client has written, and may come with others like it. L1 hears of the keys that go, as of any others.
+/// before what its client has written, and may come with others like it. L1 hears of the keys that go, as of
+/// any others.
 Step TagJobs::leave_for_later(const Request& request, TagQuery query) {
   Caller& caller = request.caller;
   const auto own = entering_.find(&caller);

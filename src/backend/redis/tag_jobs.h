@@ -91,8 +91,8 @@ class TagJobs {
   boost::unordered_flat_map<const Caller*, std::size_t> entering_;  ///< how many of each, with ASYNC
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<std::unique_ptr<List>> lists_;
-  std::size_t repeating_ = 0, most_repeating_ = 1;   ///< invalidations that were left for later
-  std::int64_t repeat_us_ = 0;                       ///< none before that
+  std::size_t repeating_ = 0, most_repeating_ = 1;  ///< invalidations that were left for later
+  std::int64_t repeat_us_ = 0;                      ///< none before that
   bool draining_ = false;
   std::vector<std::unique_ptr<TagPruner>> pruners_;  ///< of the first worker
   std::unique_ptr<TagCensus> census_;                ///< of the first worker
