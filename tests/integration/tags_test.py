@@ -664,6 +664,27 @@ def test_the_orphan_ratio_is_that_of_now(lab):
         wait_until(is_clean, 30, "the sweep")
 
 
+def test_where_no_key_has_tags_any_more_a_write_is_plain_again(lab):
+    """Redis gets no script for it, whoever has removed the last of them; and does as soon as there are tags again."""
+    redis = lab.redis()
+    larders = [lab.larder("redis", redis, workers=1) for _ in range(2)]
+    with larders[0].connect() as client, larders[1].connect() as other, redis.connect() as raw:
+
+        def scripts_of_a_write(writer):
+            raw.call("CONFIG", "RESETSTAT")
+            writer.call("SET", "k", "v")
+            found = [line for line in raw.value("INFO", "commandstats").splitlines() if line.startswith(b"cmdstat_evalsha:")]
+            return len(found) > 0
+
+        for flush in (lambda: raw.call("FLUSHALL"), lambda: client.call("TAGINVALIDATE", "t"), lambda: client.call("FLUSHDB")):
+            client.call("SET", "tagged", "v", "TAGS", 1, "t")
+            assert scripts_of_a_write(client)
+            wait_until(lambda: scripts_of_a_write(other), 20, "the other Larder to see tags")
+            flush()
+            for writer in (client, other):
+                wait_until(lambda: not scripts_of_a_write(writer), 20, "plain writes")
+
+
 def test_redis_goes_away_before_an_invalidation(lab):
     """What is answered with an error is done when Redis is back, with its data."""
     redis = lab.redis("--appendonly", "yes", "--appendfsync", "always")

@@ -18,6 +18,10 @@ namespace larder::redis {
 namespace {
 
 constexpr std::int64_t kAskAboutTagsUs = 1'000'000, kAskAboutRightsUs = 1'000'000;
+/// Of a database, by the name of its records: tag_scripts.h.
+constexpr ByteView kAnyBookkeeping =
+    "local group = string.sub(KEYS[1], 1, -2) return redis.call('EXISTS', KEYS[1], group .. 't', group .. "
+    "'m', group .. 'j')";
 constexpr auto kTick = std::chrono::milliseconds(50);
 /// No lane's: what follows waits until the request is answered, as it may have to be sent again.
 constexpr char kNoOrder = 0;
@@ -402,7 +406,10 @@ void RedisBackend::on_reply(Lane& lane, const InFlight& entry, const Reply& repl
     case InFlight::Kind::upkeep:
       return;
     case InFlight::Kind::tagged:
-      if (reply.bytes == ":1\r\n") tag_state_.use(static_cast<int>(entry.index));
+      if (reply.bytes == ":0\r\n" && context_.worker == 0)
+        tag_state_.doubt_use(static_cast<int>(entry.index));
+      else if (reply.type == ':' && reply.bytes != ":0\r\n")
+        tag_state_.use(static_cast<int>(entry.index));
       tag_state_.scripts_refused.store(
           is_about_rights(reply.bytes) || reply.bytes.starts_with("-ERR unknown command"),
           std::memory_order_relaxed);
@@ -640,20 +647,22 @@ void RedisBackend::tick() {
   ask_about_rights(now_us);
 }
 
-/// Other Larders may have begun to use tags. A script asks, to learn whether Larder's own user may run any
-/// there. In a cluster that is all there is to learn.
+/// Other Larders may have begun to use tags, or all that there was is gone. A script asks, to learn whether
+/// Larder's own user may run any there. In a cluster that is all there is to learn.
 void RedisBackend::ask_about_tags(std::int64_t now_us) {
   // What is refused is entered in Redis' ACL LOG.
   const bool refused = tag_state_.scripts_refused.load(std::memory_order_relaxed);
   if (now_us < asked_about_tags_us_ + (refused ? 60 : 1) * kAskAboutTagsUs) return;
   const std::string records = TagGroup::of_database(tag_state_.prefix).records();
+  const bool may_doubt = context_.worker == 0 && !topology_.is_cluster();
   topology_.for_each_node([&](const Node& node) {
     node.for_each_own_lane([&](Lane& lane) {
-      if (!lane.is_ready() || !lane.speaks_for_node() || tag_state_.in_use(lane.purpose().db)) return;
-      append_request(lane.output(), {"EVAL", "return redis.call('EXISTS', KEYS[1])", "1", records});
+      const int db = lane.purpose().db;
+      if (!lane.is_ready() || !lane.speaks_for_node() || (tag_state_.in_use(db) && !may_doubt)) return;
+      append_request(lane.output(), {"EVAL", kAnyBookkeeping, "1", records});
       InFlight entry;
       entry.kind = InFlight::Kind::tagged;
-      entry.index = static_cast<std::uint32_t>(lane.purpose().db);
+      entry.index = static_cast<std::uint32_t>(db);
       lane.expect(entry);
       asked_about_tags_us_ = now_us;
     });

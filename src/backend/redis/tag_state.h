@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -75,19 +76,35 @@ struct TagState {
     seen = fade(seen);
   }
 
-  /// Whether any key of the database has ever had tags, as far as is known: what costs something is done only
-  /// then. It may be late by a second in a Larder that has not used tags itself.
+  /// Whether the database has any bookkeeping, as far as is known: what costs something is done only then. It
+  /// may be late by a second in a Larder that has not used tags itself.
   [[nodiscard]] bool in_use(int db) const noexcept {
-    return (in_use_.load(std::memory_order_relaxed) & bit(db)) != 0;
+    return uses_[place(db)].load(std::memory_order_relaxed) != kUnused;
   }
   void use(int db) noexcept {
-    if (!in_use(db)) in_use_.fetch_or(bit(db), std::memory_order_relaxed);
+    std::atomic<std::uint8_t>& use = uses_[place(db)];
+    const std::uint8_t wanted = place(db) == static_cast<std::size_t>(db) ? kUsed : kUsedForGood;
+    std::uint8_t seen = use.load(std::memory_order_relaxed);
+    while (seen < wanted && !use.compare_exchange_weak(seen, wanted, std::memory_order_relaxed)) {
+    }
+  }
+
+  /// Redis says that there is none. It is believed the third time in a row: by then nothing is under way any
+  /// more for the sake of which use() was called before.
+  void doubt_use(int db) noexcept {
+    std::atomic<std::uint8_t>& use = uses_[place(db)];
+    std::uint8_t seen = use.load(std::memory_order_relaxed);
+    while (seen != kUnused && seen != kUsedForGood &&
+           !use.compare_exchange_weak(seen, static_cast<std::uint8_t>(seen - 1), std::memory_order_relaxed)) {
+    }
   }
 
  private:
-  static constexpr std::uint64_t bit(int db) noexcept { return std::uint64_t{1} << (db & 63); }
+  static constexpr std::size_t kPlaces = 64;
+  static constexpr std::uint8_t kUnused = 0, kUsed = 3, kUsedForGood = 4;
+  static constexpr std::size_t place(int db) noexcept { return static_cast<std::size_t>(db) % kPlaces; }
 
-  std::atomic<std::uint64_t> in_use_{0};  ///< databases that share a bit share the answer
+  std::array<std::atomic<std::uint8_t>, kPlaces> uses_{};  ///< databases that share a place share the answer
 };
 
 }  // namespace larder::redis
