@@ -20,6 +20,7 @@ namespace {
 constexpr ByteView kLeaseMs = "5000";
 constexpr std::int64_t kMoveOnUs = 1'000'000;  // a few may fail before the others take over
 constexpr std::int64_t kLookUs = 1'000'000;
+constexpr std::int64_t kPatienceUs = 15'000'000;
 constexpr std::size_t kMostTakenOver = 64;  // at a time: other Larders want some too
 constexpr std::size_t kMostSent = 500;      // at a time: so many take Redis half a millisecond
 constexpr std::size_t kMostSentBytes = 64 << 10;
@@ -162,6 +163,7 @@ void TagJournal::take() {
   std::vector<std::pair<Done, Hold>> told;
   for (Entry& entry : entries_) {
     const Entry::Sent sent = std::exchange(entry.sent, Entry::Sent::nowhere);
+    if (!error.empty() && entry.hold.expired()) give_up(entry, now_us);
     if (error.empty() && sent == Entry::Sent::nowhere) continue;
     if (error.empty() && sent == Entry::Sent::away) entry.may_exist = false;
     if (error.empty()) entry.due_us = now_us + kMoveOnUs;
@@ -171,6 +173,13 @@ void TagJournal::take() {
   for (std::int64_t left = head.count; left > 0; --left) take_over(reply.next().text, now_us);
   if (looked_) more_overdue_ = head.count >= static_cast<std::int64_t>(kMostTakenOver);
   for (const auto& [done, hold] : told) done(hold, error);
+}
+
+/// Of what cannot be removed for so long, the lease has ended: if it is there at all, who sees it takes it
+/// over. So a Redis that refuses for good does not make this one keep all that it ever entered.
+void TagJournal::give_up(Entry& entry, std::int64_t now_us) {
+  if (entry.stays_us == 0) entry.stays_us = now_us;
+  if (now_us - entry.stays_us > kPatienceUs) entry.may_exist = false;
 }
 
 void TagJournal::take_over(ByteView member, std::int64_t now_us) {

@@ -54,6 +54,7 @@ class TagJournal final : public OwnCaller {
     std::weak_ptr<const void> hold;  ///< expired: it is to be removed
     std::int64_t due_us = 0;         ///< when it must be moved on
     bool may_exist = false;          ///< in Redis
+    std::int64_t stays_us = 0;       ///< since then it could not be removed
     enum class Sent : std::uint8_t { nowhere, on, away } sent = Sent::nowhere;
     Done done{};
     Hold until_told{};  ///< for `done`
@@ -63,6 +64,7 @@ class TagJournal final : public OwnCaller {
   void send_what_is_due(std::int64_t now_us);
   [[nodiscard]] bool send(std::int64_t now_us);
   void take();
+  static void give_up(Entry& entry, std::int64_t now_us);
   void take_over(ByteView member, std::int64_t now_us);
 
   TagState& state_;
