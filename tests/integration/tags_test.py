@@ -700,6 +700,22 @@ def test_redis_goes_away_before_an_invalidation(lab):
         wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 5, "an empty queue")
 
 
+def test_an_invalidation_while_redis_has_been_away_since_the_start(lab):
+    redis = lab.redis("--appendonly", "yes", "--appendfsync", "always")
+    with lab.larder("redis", redis).connect() as client:
+        client.call("SET", "k", "v", "TAGS", 1, "t")
+        client.call("SET", "l", "v", "TAGS", 1, "u")
+    redis.crash()
+    larder = lab.larder("redis", redis)
+    with larder.connect() as client:
+        for words in (("TAGINVALIDATE", "t"), ("TAGINVALIDATE", "u", "ASYNC"), ("TAGCOUNT", "t"), ("TAGINVALIDATE", ":")):
+            assert client.call(*words).startswith(b"-ERR"), words
+        assert larder.info("tiers")["tags_pending_invalidations"] == "2"
+        redis.start()
+        wait_until(lambda: larder.info("tiers")["tags_pending_invalidations"] == "0", 20, "an empty queue")
+        assert client.value("EXISTS", "k", "l") == 0
+
+
 def test_what_was_queued_while_redis_was_away_is_done_side_by_side(lab):
     """However long the queue is, it does not take a tick of Larder for each of its entries."""
     redis = lab.redis("--appendonly", "yes", "--appendfsync", "always")

@@ -111,7 +111,10 @@ Step RedisBackend::execute(const Request& request) {
   if (request.caller.holds.subscribing && equals_ignore_case(request.argv[0], "ping"))
     return subscriptions_.ping(request);
   if (route.needs == Private::subscribes && is_away()) return subscriptions_.turn_away(request);
-  if (const std::optional<Step> taken = look_first(request, route)) return *taken;
+  if (const std::optional<Step> taken = look_first(request, route)) {
+    if (*taken == Step::done && is_swept(route) && is_away()) tag_jobs_.note_refused(request);
+    return *taken;
+  }
   if (route.needs == Private::subscribes) return subscriptions_.take(request, route);
   if (!may_tag(request, route)) return Step::done;
   if (is_swept(route)) return tag_jobs_.run(request);

@@ -68,6 +68,14 @@ Step TagJobs::invalidate(const Request& request) {
   return start(request, {std::move(words->query), TagAim::drop, request.caller.db(), request.caller.acts_as});
 }
 
+void TagJobs::note_refused(const Request& request) {
+  if (request.spec->name != "taginvalidate" || request.caller.acts_as != nullptr) return;
+  Result<InvalidateArguments> words = parse_taginvalidate(request.argv);
+  if (!words) return;
+  context_.keyspace.void_all();
+  state_.pending.add({request.caller.db(), std::move(words->query)});
+}
+
 /// It is answered when it is in the journal: from then on it will be done, whoever lives. It must not come
 /// before what its client has written, and may come with others like it. L1 hears of the keys that go, as of
 /// any others.

@@ -39,6 +39,9 @@ class TagJobs {
   /// TAGINVALIDATE and TAGCOUNT; in a cluster TAGKEYS too.
   [[nodiscard]] Step run(const Request& request);
 
+  /// A command that was answered with an error before it could begin: an invalidation will be done.
+  void note_refused(const Request& request);
+
   /// Runs a part of a client's command. What could not be dropped L1 has no more, and it will be repeated.
   void sweep_for_client(TagSweep::Plan plan, TagSweep::Done done);
   void list_for_client(TagListing::Plan plan, TagListing::Done done);
