@@ -141,6 +141,11 @@ def test_command_tells_what_redis_tells(lab, backend):
         assert set(docs) == {b"get", b"set"} and docs[b"get"][b"summary"]
 
 
+def in_order(entry):
+    """Redis gives subcommands in the order of a table that it may be rearranging, a step with each command looked up."""
+    return entry[:9] + [sorted(entry[9])]
+
+
 def test_command_in_front_of_redis_knows_all_of_both(lab):
     """Redis' own entries, whatever the protocol, and Larder's for what no Redis has."""
     one, cluster = lab.redis(), lab.redis_cluster(replicas=False)
@@ -152,7 +157,7 @@ def test_command_in_front_of_redis_knows_all_of_both(lab):
                 assert len(said[ours]) == len(entries[ours]) == ours.value("COMMAND", "COUNT")
                 assert {entry[0] for entry in ours.value("COMMAND", "INFO")} == entries[ours].keys()
                 assert entries[ours].keys() - entries[theirs].keys() == OURS
-                assert all(entries[ours][name] == entry for name, entry in entries[theirs].items())
+                assert all(in_order(entries[ours][name]) == in_order(entry) for name, entry in entries[theirs].items())
                 assert set(ours.value("COMMAND", "LIST")) - set(theirs.value("COMMAND", "LIST")) > OURS
                 assert ours.value("COMMAND", "LIST", "FILTERBY", "PATTERN", "ta*") == sorted(OURS - {b"larder"})
                 info = ours.value("COMMAND", "INFO", "xread", "tagadd", "nosuch", "config|get")
