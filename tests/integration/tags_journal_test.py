@@ -73,6 +73,7 @@ def test_what_was_left_for_later_is_done_when_larder_is_started_again(lab, backe
         assert client.value("EXISTS", "below", "half") == 2
         client.call("SELECT", 0)
         wait_until(lambda: client.value("DBSIZE") == (2 if db == 0 else 0), TAKEN_OVER_S, "the other sweep")
+        assert larder.info("tiers")["tags_taken_over"] != "0", "it was done before it was killed"
 
 
 def test_the_journal_has_what_is_under_way(lab):

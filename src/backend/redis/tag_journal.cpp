@@ -20,9 +20,9 @@ namespace {
 constexpr ByteView kLeaseMs = "5000";
 constexpr std::int64_t kMoveOnUs = 1'000'000;  // a few may fail before the others take over
 constexpr std::int64_t kLookUs = 1'000'000;
-constexpr std::int64_t kPatienceUs = 15'000'000;
-constexpr std::size_t kMostTakenOver = 64;  // at a time: other Larders want some too
-constexpr std::size_t kMostSent = 500;      // at a time: so many take Redis half a millisecond
+constexpr std::int64_t kPatienceUs = 15'000'000;  // three leases
+constexpr std::size_t kMostTakenOver = 64;        // at a time: other Larders want some too
+constexpr std::size_t kMostSent = 500;            // at a time: so many take Redis half a millisecond
 constexpr std::size_t kMostSentBytes = 64 << 10;
 
 }  // namespace
@@ -71,7 +71,7 @@ TagJournal::Hold TagJournal::enter(int db, const TagQuery& query, Done done) {
     entries_.back().until_told = hold;
   }
   state_.use(db_);  // there is bookkeeping now
-  send_what_is_due(steady_now_us());
+  tick(steady_now_us());
   return hold;
 }
 
@@ -96,10 +96,6 @@ bool TagJournal::is_quiet() const noexcept {
 }
 
 void TagJournal::tick(std::int64_t now_us) {
-  send_what_is_due(now_us);
-}
-
-void TagJournal::send_what_is_due(std::int64_t now_us) {
   while (send(now_us)) take();
 }
 
@@ -149,7 +145,7 @@ bool TagJournal::send(std::int64_t now_us) {
 
 void TagJournal::finish(Ticket) {
   take();
-  send_what_is_due(steady_now_us());
+  tick(steady_now_us());
 }
 
 /// An error is told to all that wait: Redis would have the same for those that are still to be sent, or none.

@@ -40,7 +40,9 @@ class TagJournal final : public OwnCaller {
   /// Whether Redis has said that it has it.
   [[nodiscard]] bool has(const Hold& hold) const;
 
+  /// Sends what is due.
   void tick(std::int64_t now_us);
+  /// From now on nothing is taken over.
   void drain() noexcept { takes_over_ = false; }
   void finish(Ticket) override;
 
@@ -61,7 +63,6 @@ class TagJournal final : public OwnCaller {
   };
 
   [[nodiscard]] Hold add(Bytes member);
-  void send_what_is_due(std::int64_t now_us);
   [[nodiscard]] bool send(std::int64_t now_us);
   void take();
   static void give_up(Entry& entry, std::int64_t now_us);
